@@ -1,0 +1,54 @@
+# make build | demo | test | test-long | lint | race | fuzz | dist | clean
+#
+# The shipped binary is the one of `make build`: static, without paths of this machine, the same bytes everywhere.
+
+GO       ?= go
+FUZZTIME ?= 5s
+BINARY   := wsrep_sst_rsync_tunnel
+GOBUILD  := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w'
+
+.PHONY: build demo test test-long peers lint race fuzz dist clean
+
+build:
+	$(GOBUILD) -o $(BINARY) .
+
+demo:
+	CGO_ENABLED=0 $(GO) run . demo
+
+peers:
+	@sh e2e/peers.sh
+
+# The tests run as the binary does, without cgo.
+test: peers
+	CGO_ENABLED=0 $(GO) test -timeout 12m ./...
+
+test-long: peers
+	E2E_LONG=1 CGO_ENABLED=0 $(GO) test -count=1 -timeout 6h ./...
+
+lint:
+	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "gofmt: not formatted:"; echo "$$out"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+# The race detector needs cgo. What runs in other processes it cannot see, so e2e stays out.
+race:
+	CGO_ENABLED=1 $(GO) test -race -timeout 10m $$($(GO) list ./... | grep -v '/e2e$$')
+
+# Every fuzz target there is, FUZZTIME each; go test takes one target at a time.
+fuzz:
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		for target in $$(CGO_ENABLED=0 $(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "fuzz $$pkg $$target"; \
+			CGO_ENABLED=0 $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+dist:
+	rm -rf dist && mkdir dist
+	GOOS=linux GOARCH=amd64 $(GOBUILD) -o dist/$(BINARY)-linux-amd64 .
+	GOOS=linux GOARCH=arm64 $(GOBUILD) -o dist/$(BINARY)-linux-arm64 .
+	cd dist && sha256sum $(BINARY)-* >SHA256SUMS
+
+clean:
+	rm -rf dist $(BINARY)
+	$(GO) clean -testcache
