@@ -1,0 +1,149 @@
+package mycnf
+
+import (
+	"slices"
+	"strings"
+)
+
+// ServerGroups lists the groups mariadbd itself reads, which
+// my_print_defaults calls --mysqld [103]. version is the server's: "10.11" and
+// "10.11.19-MariaDB-log" both add [mysqld-10.11] and its kin; with "" or any
+// other text only the names without version are listed.
+func ServerGroups(version string) []string {
+	groups := []string{"mysqld", "server", "mariadb", "mariadbd", "client-server", "galera"}
+	if v := series(version); v != "" {
+		groups = append(groups, "mysqld-"+v, "mariadb-"+v, "mariadbd-"+v)
+	}
+	return groups
+}
+
+// series is the X.Y at the start of a server version, or "".
+func series(version string) string {
+	major, rest, ok := strings.Cut(version, ".")
+	minor := rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789"))]
+	if !ok || minor == "" || major == "" || strings.Trim(major, "0123456789") != "" {
+		return ""
+	}
+	return major + "." + minor
+}
+
+// Options gives what my_print_defaults prints for these groups: every
+// instance, verbatim, in file order whatever the order of groups. "--mysqld"
+// and "--mariadbd" stand for ServerGroups. With a suffix S in force, g also
+// means gS [97].
+func (f *Files) Options(groups ...string) []Option {
+	asked := f.asked(groups)
+	var found []Option
+	for _, o := range f.options {
+		if asked[foldGroup(o.Group)] {
+			found = append(found, o)
+		}
+	}
+	return found
+}
+
+// asked is the set of groups that match, names folded.
+func (f *Files) asked(groups []string) map[string]bool {
+	set := make(map[string]bool)
+	add := func(g string) {
+		set[foldGroup(g)] = true
+		set[foldGroup(g+f.suffix)] = true
+	}
+	for _, g := range groups {
+		if g != "--mysqld" && g != "--mariadbd" {
+			add(g)
+			continue
+		}
+		for _, s := range ServerGroups(f.version) {
+			add(s)
+		}
+	}
+	return set
+}
+
+// foldGroup lowers ASCII letters only: other bytes of a group name must be
+// equal, whatever they are in some character set [37].
+func foldGroup(g string) string {
+	b := []byte(g)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c + 32
+		}
+	}
+	return string(b)
+}
+
+// Get picks the value of key as parse_cnf of the stock scripts does (§7), and
+// stands for config_from_cnf of the original tunnel script too, which knew
+// neither "_" for "-" nor "loose-" and was fooled by blanks and look-alikes.
+//
+//   - The groups are asked in turn, and the first that has a value wins, so
+//     with "--mysqld", "sst" the server's groups beat [sst] [131].
+//   - Within a group the last instance counts. If that is empty or has no "=",
+//     the group has no value and the next one is asked [133, 136].
+//   - key is written with "-"; in the file "_" and a "loose-" before it are
+//     the same. Case matters [134, 135].
+//   - Outer blanks of the value are trimmed. A value of blanks only is found,
+//     and empty [138].
+//   - With a suffix S, "mysqld" means [mysqldS] first, then both [140, 141].
+func (f *Files) Get(groups []string, key string) (Option, bool) {
+	for _, g := range f.turns(groups) {
+		if o, ok := f.last(g, key); ok && o.Value != "" {
+			o.Value = strings.Trim(o.Value, " \t\n\v\f\r")
+			return o, true
+		}
+	}
+	return Option{}, false
+}
+
+// Has tells as in_config does whether key is there in any of the groups, with
+// a value or without [136].
+func (f *Files) Has(groups []string, key string) bool {
+	return slices.ContainsFunc(f.turns(groups), func(g string) bool {
+		_, ok := f.last(g, key)
+		return ok
+	})
+}
+
+// Keys gives the last instance of every key of a group, each once under the
+// Name that Get knows it by, in file order: what a check for misspelt keys
+// goes through.
+func (f *Files) Keys(group string) []Option {
+	seen := make(map[string]bool)
+	var keys []Option
+	for _, o := range slices.Backward(f.Options(group)) {
+		if !seen[o.Name()] {
+			seen[o.Name()] = true
+			keys = append(keys, o)
+		}
+	}
+	slices.Reverse(keys)
+	return keys
+}
+
+// turns are the groups to be asked one after the other.
+func (f *Files) turns(groups []string) []string {
+	var turns []string
+	for _, g := range groups {
+		if g == "mysqld" && f.suffix != "" {
+			turns = append(turns, "mysqld"+f.suffix)
+		}
+		turns = append(turns, g)
+	}
+	return turns
+}
+
+func (f *Files) last(group, key string) (Option, bool) {
+	for _, o := range slices.Backward(f.Options(group)) {
+		if o.Name() == key {
+			return o, true
+		}
+	}
+	return Option{}, false
+}
+
+// Name is the key as Get compares it: "_" is "-", and "loose-" is dropped.
+func (o Option) Name() string {
+	name := strings.ReplaceAll(o.Key, "_", "-")
+	return strings.TrimPrefix(name, "loose-")
+}
