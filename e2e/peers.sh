@@ -31,7 +31,6 @@ missing() {
 	command -v ldd >/dev/null || echo ldd:libc-bin
 	command -v ss >/dev/null || echo ss:iproute2
 	command -v ps >/dev/null || echo ps:procps
-	command -v lsof >/dev/null || echo lsof:lsof
 	if [ "${1:-}" = --ci ]; then
 		command -v make >/dev/null || echo make:make
 		command -v gcc >/dev/null || echo gcc:gcc
