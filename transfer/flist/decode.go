@@ -8,11 +8,9 @@ import (
 	"wsrep_sst_rsync_tunnel/transfer/wire"
 )
 
-// Limits of single items (rsync-wire.md §17.1).
+// Limits of rsync-wire.md §17.1 that wire does not have.
 const (
-	maxLink     = 4095
 	maxNsec     = 999_999_999
-	maxIDName   = 255
 	ioErrorMask = 0x7
 )
 
@@ -67,7 +65,7 @@ type decoder struct {
 
 	prev    previous
 	name    []byte // the previous entry's name, in a buffer with room for the longest
-	link    [maxLink]byte
+	link    [wire.MaxName]byte
 	sum     []byte
 	ioError int32
 	budget  budget
@@ -88,6 +86,7 @@ func newDecoder(r *wire.Reader, o Options) *decoder {
 		name:   make([]byte, 0, wire.MaxName),
 		sum:    make([]byte, o.SumLen),
 		budget: newBudget(o),
+		store:  store{sumLen: o.SumLen},
 	}
 }
 
@@ -171,8 +170,8 @@ func (d *decoder) readLink(e *Entry) []byte {
 	if d.err != nil {
 		return nil
 	}
-	if n < 1 || n > maxLink {
-		d.err = wire.Errorf("17.1", "link target of %s is %d bytes long, not 1 to %d", Quote(string(d.name)), n, maxLink)
+	if n < 1 || n > wire.MaxName {
+		d.err = wire.Errorf("17.1", "link target of %s is %d bytes long, not 1 to %d", Quote(string(d.name)), n, wire.MaxName)
 		return nil
 	}
 	d.full(d.link[:n])

@@ -40,6 +40,7 @@ type encoder struct {
 	prev    previous
 	name    string // of the previous entry
 	started bool
+	text    []byte // scratch
 }
 
 // entry writes one entry: its flags say which fields are as before, then come the others (rsync-wire.md §8.3).
@@ -58,7 +59,7 @@ func (enc *encoder) entry(e *Entry) {
 	} else {
 		w.Byte(byte(len(suffix)))
 	}
-	w.Bytes([]byte(suffix))
+	enc.string(suffix)
 	w.Varlong(e.Size, 3)
 	if flags&flagSameTime == 0 {
 		w.Varlong(e.Mtime, 4)
@@ -84,7 +85,7 @@ func (enc *encoder) entry(e *Entry) {
 	}
 	if enc.o.sendsLink(e) {
 		w.Varint(int32(len(e.Link)))
-		w.Bytes([]byte(e.Link))
+		enc.string(e.Link)
 	}
 	if enc.o.sendsSum(e) {
 		w.Bytes(e.Sum)
@@ -123,6 +124,12 @@ func (enc *encoder) device(e *Entry) (major, minor uint32) {
 		return enc.prev.major, 0
 	}
 	return e.Major, e.Minor
+}
+
+// string writes the bytes of s without a new copy for each.
+func (enc *encoder) string(s string) {
+	enc.text = append(enc.text[:0], s...)
+	enc.w.Bytes(enc.text)
 }
 
 func (enc *encoder) remember(e *Entry) {

@@ -46,9 +46,8 @@ func writeFlags(w *wire.Writer, o *Options, flags uint32, dir bool) {
 func writeEnd(w *wire.Writer, o *Options, ioError int32) {
 	if ioError != 0 && !o.safeEnd() {
 		// rsync 3.0.0 to 3.0.6 have no room for the error in the list; they take it as a message at any time.
-		msg := []byte{byte(ioError), byte(ioError >> 8), byte(ioError >> 16), byte(ioError >> 24)}
-		if err := w.Message(wire.TagIOError, msg); err != nil {
-			return // sticky: the caller's Flush reports it
+		if err := w.MessageInt(wire.IOError, ioError); err != nil {
+			return // the Writer keeps it, and the caller's Flush reports it
 		}
 		ioError = 0
 	}

@@ -38,7 +38,7 @@ func (d *decoder) idName() string {
 		// Every item is booked, also one that says an id twice, so the list ends one day.
 		d.err = d.budget.take(nameCost + int64(n))
 	}
-	var buf [maxIDName]byte
+	var buf [wire.MaxOwner]byte
 	d.full(buf[:n])
 	name := string(buf[:n])
 	if d.err == nil && strings.IndexByte(name, 0) >= 0 {
@@ -67,7 +67,7 @@ func writeIDNames(w *wire.Writer, o *Options, names map[uint32]string) {
 }
 
 func fits(name string) bool {
-	return name != "" && len(name) <= maxIDName && strings.IndexByte(name, 0) < 0
+	return name != "" && len(name) <= wire.MaxOwner && strings.IndexByte(name, 0) < 0
 }
 
 func writeIDName(w *wire.Writer, name string) {

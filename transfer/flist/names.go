@@ -59,8 +59,8 @@ func checkMode[T text](name T, mode uint32) error {
 
 // checkLink refuses a link target that no file system could hold.
 func checkLink[T text](name, link T) error {
-	if n := len(link); n < 1 || n > maxLink {
-		return wire.Errorf("17.1", "link target of %s is %d bytes long, not 1 to %d", Quote(string(name)), n, maxLink)
+	if n := len(link); n < 1 || n > wire.MaxName {
+		return wire.Errorf("17.1", "link target of %s is %d bytes long, not 1 to %d", Quote(string(name)), n, wire.MaxName)
 	}
 	for i := range len(link) {
 		if link[i] == 0 {
