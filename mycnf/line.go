@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// MaxPiece is how much of a line is read at once (§3), newline included; the
+// maxPiece is how much of a line is read at once (§3), newline included; the
 // rest of a longer line counts as a line of its own [56–59].
-const MaxPiece = 4094
+const maxPiece = 4094
 
 // blanks are the blank characters of option files, in latin1: 0xA0 is the
 // no-break space, and the last byte of some UTF-8 characters [52].
@@ -15,9 +15,8 @@ const blanks = " \t\n\v\f\r\xa0"
 
 func isBlank(c byte) bool { return strings.IndexByte(blanks, c) >= 0 }
 
-// Text from option files is in no known character set. bytes.Trim and its kin
-// take cut sets as UTF-8, where 0xA0 alone is nothing, so trimming is done
-// here byte by byte.
+// Option files are in no known character set, and strings.Trim takes its cut
+// set as UTF-8, where 0xA0 alone is nothing: so trimming goes byte by byte.
 
 func trimLeft(s string) string {
 	for s != "" && isBlank(s[0]) {
@@ -35,7 +34,7 @@ func trimRight(s string) string {
 
 // nextPiece cuts the next piece off data.
 func nextPiece(data []byte) (piece, rest []byte) {
-	n := min(len(data), MaxPiece)
+	n := min(len(data), maxPiece)
 	if i := bytes.IndexByte(data[:n], '\n'); i >= 0 {
 		n = i + 1
 	}
@@ -57,14 +56,17 @@ func groupName(line string) (name string, ok bool) {
 	return trimRight(name), ok
 }
 
-// directive splits a line that begins with "!" into keyword and argument. The
-// last character goes, whatever it is: the reader takes it for the newline
-// [49].
-func directive(line string) (keyword, arg string) {
+// splitDirective takes a line that begins with "!" apart. The keyword needs a
+// blank after it. The last character is taken for the newline and goes, also
+// where it is none: at the end of a file, of a piece, before a NUL [49].
+func splitDirective(line string) (keyword, arg string) {
 	line = trimLeft(line[1:])
 	end := 0
 	for end < len(line) && !isBlank(line[end]) {
 		end++
+	}
+	if end == len(line) {
+		return "", ""
 	}
 	keyword, arg = line[:end], trimLeft(line[end:])
 	if arg != "" {

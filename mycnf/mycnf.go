@@ -1,31 +1,34 @@
 // Package mycnf reads MariaDB option files (my.cnf) exactly as
 // my_print_defaults does, and picks values out of them as the stock SST
-// scripts do. It is what lets an SST find its settings without that program.
+// scripts do. With it an SST finds its settings where that program is missing.
 //
 // It promises:
 //   - the same options in the same order, from the same files, for any mix of
-//     groups: the golden cases in testdata/mycnf-corpus are recorded from the
-//     real program. Numbers in brackets in this package are cases there.
-//   - that a fatal error is an error here too: a group line without "]", an
-//     option before any group, a missing !includedir or required file. None
-//     of them depends on the groups asked for, so Load reports them all, once,
-//     and everything after Load is a look-up that cannot fail.
+//     groups. The golden cases in testdata/mycnf-corpus are recorded from the
+//     real program; numbers in brackets in this package are cases there.
+//   - that what is fatal there is an error here: a group line without "]", an
+//     option before any group, a missing !includedir or required file. None of
+//     these depends on the groups asked for (what stands in a group is never
+//     an error), so Load reports them all, and every later look-up is free of
+//     errors.
 //   - bounded work on files that others wrote: see the constants Max….
-//     Nothing but regular files, directories and /dev/null is ever opened, so
-//     a FIFO or a terminal cannot stop an SST.
+//     Nothing but regular files and directories is opened, so that a FIFO or a
+//     terminal cannot stop an SST; /dev/null reads as empty.
 //
-// It differs from my_print_defaults only where a line-based reader was fooled
-// (a decoded newline inside a value never becomes a second option) and in
-// saying more in Warnings.
+// It differs where my_print_defaults harms its users:
+//   - A decoded newline inside a value never becomes a second option.
+//   - A limit that is reached is an error, not a cut.
+//   - FIFOs are not read. mariadbd has long emptied the pipe of a
+//     --defaults-file=<(…) when it starts an SST.
+//   - Warnings says more: files that may not be read are no secret.
+//   - "~name/" in a file name is no look-up of a user; "~/" is $HOME.
 //
 // It leaves to others: what a key means, defaults, and which groups to ask.
-// Facts: mycnf.md (sections are named below as §).
+// Sections (§) are those of the reference page mycnf.md.
 package mycnf
 
 import (
-	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 )
 
@@ -44,7 +47,7 @@ type Args struct {
 }
 
 // LoadOptions are what the reader takes from its surroundings. The zero value
-// is right for an SST.
+// is right for an SST that does not know the server's version.
 type LoadOptions struct {
 	// LookupEnv finds HOME, MARIADB_HOME, MYSQL_HOME, MARIADB_GROUP_SUFFIX
 	// and MYSQL_GROUP_SUFFIX; nil means os.LookupEnv.
@@ -54,8 +57,8 @@ type LoadOptions struct {
 	Dirs []string
 	// Dir is where relative names start; "" is the working directory.
 	Dir string
-	// ServerVersion, as "10.11", adds the versioned groups to "--mysqld";
-	// with "" only the names without version count.
+	// ServerVersion, as "10.11", adds the versioned groups to "--mysqld"; see
+	// ServerGroups.
 	ServerVersion string
 }
 
@@ -65,14 +68,14 @@ type Option struct {
 	Key      string // verbatim: case, "-" and "_", "loose-" untouched
 	Value    string // unquoted, escapes decoded
 	HasValue bool   // false: the line had no "="
-	File     string // as opened
+	File     string // name it was opened by
 	Line     int    // as an editor counts, from 1
 }
 
-// Files is the content of all option files. It never changes after Load and is
-// safe for concurrent use.
+// Files is the content of all option files. It does not change after Load and
+// is safe for concurrent use.
 type Files struct {
-	options  []Option // all groups, in file order
+	options  []Option // of all groups, in file order
 	warnings []string
 	suffix   string
 	version  string
@@ -80,31 +83,31 @@ type Files struct {
 
 // Load reads all option files.
 //
-// On a fatal error the result is not nil but has no options, just as
-// my_print_defaults prints nothing then [32, 145]; its warnings are kept. The
-// shell scripts did not notice such an error and went on without settings;
-// a caller that has security settings to find should not.
+// On an error the result is not nil but has no options, just as
+// my_print_defaults prints nothing then [32, 88]; warnings up to that point are
+// kept. The shell scripts did not notice such an error and went on without
+// settings [145]. Whoever looks for security settings should not.
 func Load(a Args, o LoadOptions) (*Files, error) {
-	if o.LookupEnv == nil {
-		o.LookupEnv = os.LookupEnv
+	env := o.LookupEnv
+	if env == nil {
+		env = os.LookupEnv
 	}
-	f := &Files{version: o.ServerVersion, suffix: suffix(a, o.LookupEnv)}
+	f := &Files{version: o.ServerVersion, suffix: suffix(a, env)}
 	if a.NoDefaults {
 		return f, nil
 	}
-	r := &reader{dir: o.Dir, home: home(o.LookupEnv)}
-	err := r.readAll(a, o)
+	r := newReader(o.Dir, home(env))
+	err := r.readAll(a, searchPath(o.Dirs, env))
 	f.warnings = r.warnings
-	if err != nil {
-		return f, err
+	if err == nil {
+		f.options = r.options
 	}
-	f.options = r.options
-	return f, nil
+	return f, err
 }
 
 // Warnings tells what was left out and why (§5, §6), a line each, in the order
-// in which it was met: files that anybody could have written, files that may
-// not be read, included files with an error, includes nested too deep.
+// in which it was met: files that anybody may write to, files that cannot be
+// read, included files with an error, includes nested too deep.
 func (f *Files) Warnings() []string { return slices.Clone(f.warnings) }
 
 // suffix is the group suffix in force (§2): the argument, even an empty one,
@@ -113,87 +116,17 @@ func suffix(a Args, env func(string) (string, bool)) string {
 	if a.HasSuffix {
 		return a.Suffix
 	}
-	for _, name := range []string{"MARIADB_GROUP_SUFFIX", "MYSQL_GROUP_SUFFIX"} {
-		if s, ok := env(name); ok {
-			return s
-		}
+	s, ok := env("MARIADB_GROUP_SUFFIX")
+	if !ok {
+		s, _ = env("MYSQL_GROUP_SUFFIX")
 	}
-	return ""
+	return s
 }
 
-// home is what stands for "~". There is no look-up of the user: without HOME
-// the name stays as it is.
+// home is what stands for "~". Without HOME that name stays as it is.
 func home(env func(string) (string, bool)) string {
 	if h, ok := env("HOME"); ok {
 		return h
 	}
 	return "~"
-}
-
-// readAll reads the top-level files in their order (§1).
-func (r *reader) readAll(a Args, o LoadOptions) error {
-	if a.HasFile {
-		return r.required("--defaults-file", a.File)
-	}
-	for _, p := range searchPath(o, r.home) {
-		if p == "" {
-			if !a.HasExtra {
-				continue
-			}
-			if err := r.required("--defaults-extra-file", a.ExtraFile); err != nil {
-				return err
-			}
-			continue
-		}
-		err := r.file(p, 0)
-		if _, missing := err.(skippedError); err != nil && !missing {
-			return err
-		}
-	}
-	return nil
-}
-
-// required reads a file the caller named, which has to be there.
-func (r *reader) required(arg, name string) error {
-	err := r.file(r.abs(name), 0)
-	if missing, ok := err.(skippedError); ok {
-		return fmt.Errorf("%s %s: %w", arg, name, missing.error)
-	}
-	return err
-}
-
-// searchPath lists the files of a search without --defaults-file, with "" in
-// the place of --defaults-extra-file.
-func searchPath(o LoadOptions, home string) []string {
-	dirs := o.Dirs
-	if dirs == nil {
-		dirs = []string{"/etc", "/etc/mysql"}
-	}
-	var list []string
-	add := func(dir, name string) {
-		p := filepath.Join(dir, name)
-		// A directory that comes up again counts at its last place only.
-		list = slices.DeleteFunc(list, func(q string) bool { return q == p })
-		list = append(list, p)
-	}
-	for _, d := range dirs {
-		add(d, "my.cnf")
-	}
-	// MARIADB_HOME hides MYSQL_HOME even when it is empty [95].
-	dir, ok := o.LookupEnv("MARIADB_HOME")
-	if !ok {
-		dir, _ = o.LookupEnv("MYSQL_HOME")
-	}
-	switch {
-	case dir == "":
-	case dir[0] == '~':
-		add(home+dir[1:], ".my.cnf")
-	default:
-		add(dir, "my.cnf")
-	}
-	list = append(list, "")
-	if home == "" {
-		home = "/"
-	}
-	return append(list, filepath.Join(home, ".my.cnf"))
 }

@@ -61,13 +61,12 @@ func (f *Files) asked(groups []string) map[string]bool {
 	return set
 }
 
-// foldGroup lowers ASCII letters only: other bytes of a group name must be
-// equal, whatever they are in some character set [37].
+// foldGroup lowers a group name in latin1, whatever the file is written in.
 func foldGroup(g string) string {
 	b := []byte(g)
 	for i, c := range b {
-		if c >= 'A' && c <= 'Z' {
-			b[i] = c + 32
+		if 'A' <= c && c <= 'Z' || 0xC0 <= c && c <= 0xDE && c != 0xD7 {
+			b[i] = c + 0x20
 		}
 	}
 	return string(b)

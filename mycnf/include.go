@@ -1,0 +1,108 @@
+package mycnf
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+)
+
+const (
+	// MaxDepth is how many levels of includes there may be below a top-level
+	// file; deeper ones are left out [74].
+	MaxDepth = 10
+	// MaxName is the longest name of an included file that is read [126].
+	MaxName = 508
+)
+
+// directive does what a line that begins with "!" asks for (§5).
+func (r *reader) directive(file string, n int, line string, depth int) error {
+	keyword, arg := splitDirective(line)
+	switch {
+	case keyword != "include" && keyword != "includedir": // [69]
+		return nil
+	case arg == "":
+		return fmt.Errorf("option file %s line %d: !%s without a name", file, n, keyword)
+	case depth >= MaxDepth:
+		r.warn("option file %s line %d: !%s %s is left out, more than %d levels deep", file, n, keyword, arg, MaxDepth)
+		return nil
+	case keyword == "include":
+		return r.include(arg, depth)
+	}
+	names, err := r.list(arg)
+	if err != nil {
+		return fmt.Errorf("option file %s line %d: !includedir: %w", file, n, err)
+	}
+	for _, name := range names {
+		if err := r.include(filepath.Join(arg, name), depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// include reads an included file. An error in it ends this file alone: what it
+// gave before counts, and the including file goes on [72, 73].
+func (r *reader) include(name string, depth int) error {
+	if len(name) > MaxName {
+		r.warn("option file %.60s…: not read, its name has more than %d bytes", name, MaxName)
+		return nil
+	}
+	err := r.file(cleanDir(r.expand(name)), depth+1)
+	if _, ok := errors.AsType[limitError](err); ok {
+		return err
+	}
+	if s, ok := errors.AsType[skippedError](err); ok {
+		r.warnSkipped(s)
+	} else if err != nil {
+		r.warn("%v; the rest of this file is left out", err)
+	}
+	return nil
+}
+
+// cleanDir cleans the directory part of an included name as text, so that
+// "link/../x" is "x" whatever the link is.
+func cleanDir(name string) string {
+	dir, base := filepath.Split(name)
+	if dir == "" {
+		return name
+	}
+	if dir = filepath.Clean(dir); dir == "/" {
+		return dir + base
+	}
+	return dir + "/" + base
+}
+
+// list gives the names in a directory that end in .cnf, in byte order [76, 77].
+func (r *reader) list(dir string) ([]string, error) {
+	if err := r.spendFile(dir); err != nil {
+		return nil, err
+	}
+	d, err := os.OpenFile(r.abs(dir), os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	var names []string
+	for {
+		some, err := d.Readdirnames(1000)
+		if r.entriesLeft -= len(some); r.entriesLeft < 0 {
+			return nil, limitError("directory " + dir + ": too many entries; is this a directory of option files?")
+		}
+		for _, n := range some {
+			if filepath.Ext(n) == ".cnf" {
+				names = append(names, n)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			slices.Sort(names)
+			return names, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
