@@ -3,7 +3,6 @@ package delta
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 
@@ -113,40 +112,4 @@ func stopped(ctx context.Context, w *wire.Writer) error {
 		return context.Cause(ctx)
 	}
 	return w.Err()
-}
-
-// source reads a file from its beginning to size and copes with what can happen on the way: an end of file before that
-// makes size smaller; after an error everything is zeros. The file is not tried again then: on a dying disk each try can
-// take minutes, and the receiver will reject the file anyway.
-type source struct {
-	f    io.ReaderAt
-	off  int64 // next byte to read
-	size int64 // where the file ends, as far as is known
-	err  *ReadError
-}
-
-// read fills p, which must not reach beyond size, and returns how much of it lies before the end of the file.
-func (s *source) read(p []byte) int {
-	n := 0
-	for n < len(p) && s.err == nil {
-		k, err := s.f.ReadAt(p[n:], s.off+int64(n))
-		n += k
-		if n == len(p) {
-			break
-		}
-		if errors.Is(err, io.EOF) {
-			s.size = s.off + int64(n)
-			p = p[:n]
-			break
-		}
-		if err == nil && k == 0 {
-			err = io.ErrNoProgress
-		}
-		if err != nil {
-			s.err = &ReadError{Offset: s.off + int64(n), Err: err}
-		}
-	}
-	clear(p[n:])
-	s.off += int64(len(p))
-	return len(p)
 }

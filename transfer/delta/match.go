@@ -1,0 +1,291 @@
+package delta
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"io"
+
+	"wsrep_sst_rsync_tunnel/transfer/wire"
+)
+
+// Match sends the first size bytes of f as references to the blocks that sums describe, and data in between
+// (rsync-wire.md §11.3). The tokens obey the in-place rule (§11.4). Without usable sums it is [FileSender.Whole]; a file that
+// shrinks or cannot be read ends as described there.
+//
+// What a database leaves on disk are pages that stayed or changed where they are. So each block is first compared with
+// the one at its own place, and when that differs, with the next place: if that is unchanged the changed block is sent as it
+// is. Only where two blocks in a row differ is the old content searched for byte by byte.
+func (s *FileSender) Match(ctx context.Context, w *wire.Writer, f io.ReaderAt, size int64, sums *Sums) error {
+	if !sums.Usable() || s.a.WholeOnly() {
+		return s.Whole(ctx, w, f, size)
+	}
+	s.start()
+	h := sums.Head
+	m := matcher{
+		s: s, w: w, sums: sums,
+		blen: int64(h.BlockLen), full: h.Count,
+		src: source{f: f, size: size}, buf: pieces.Get().(*piece),
+		kept: make([]uint64, h.Count/64+1),
+	}
+	defer pieces.Put(m.buf)
+	if h.Remainder != 0 && h.Remainder != h.BlockLen {
+		m.full--
+	}
+	if err := m.run(ctx); err != nil {
+		return err
+	}
+	return s.finish(w, m.src.err)
+}
+
+// matcher is the state of one file. Its window into the file, buf[:fill], begins at offset base and always holds the
+// literal that is not yet sent, from lit on, and two blocks from the place where matching stands.
+type matcher struct {
+	s    *FileSender
+	w    *wire.Writer
+	sums *Sums
+	blen int64
+	full int32 // number of blocks of full length; one more may be shorter
+
+	src  source
+	buf  *piece
+	base int64
+	fill int
+	lit  int64
+
+	roll   Roll // the weak sum of the block that begins at rollAt
+	rollAt int64
+
+	index *index   // made when first needed: an unchanged file needs none
+	kept  []uint64 // set of the blocks that were found at their own place
+	any   bool     // kept is not empty
+	want  int32    // block after the last one found, the likeliest next
+	spent int64    // work that search did in vain, in bytes hashed
+}
+
+// Search may do so much work in vain: a multiple of the bytes passed, and something to begin with. Beyond that blocks are
+// only looked for at their own place, so that no choice of sums makes the time more than linear.
+const (
+	vainFactor = 8
+	vainStart  = 16 << 20
+	stepCost   = 32 // of a step in a chain
+)
+
+func (m *matcher) run(ctx context.Context) error {
+	m.rollAt = -1
+	for o := int64(0); ; {
+		if err := m.load(ctx, o); err != nil {
+			return err
+		}
+		if m.end()-o < m.blen {
+			break
+		}
+		block := m.own(o)
+		if block == none {
+			if block = m.ahead(o); block != none {
+				o += m.blen
+			} else {
+				o, block = m.search(o)
+			}
+		}
+		if block != none {
+			m.reference(block, o)
+			o += m.blen
+		}
+	}
+	m.tail()
+	return nil
+}
+
+// end is the offset behind the window.
+func (m *matcher) end() int64 { return m.base + int64(m.fill) }
+
+// at returns n bytes of the window.
+func (m *matcher) at(o int64, n int64) []byte {
+	i := int(o - m.base)
+	return m.buf[i : i+int(n) : i+int(n)]
+}
+
+// load makes the window reach two blocks and a byte beyond o, or to the end of the file.
+func (m *matcher) load(ctx context.Context, o int64) error {
+	for o-m.lit >= MaxLiteral {
+		m.literal(m.lit + MaxLiteral)
+	}
+	for m.end() <= o+2*m.blen && m.src.off < m.src.size {
+		if err := stopped(ctx, m.w); err != nil {
+			return err
+		}
+		if len(m.buf)-m.fill < readAtOnce {
+			m.fill = copy(m.buf[:], m.buf[m.lit-m.base:m.fill])
+			m.base = m.lit
+		}
+		p := m.buf[m.fill:][:min(readAtOnce, m.src.size-m.src.off)]
+		p = p[:m.src.read(p)]
+		m.s.file.Write(p)
+		m.fill += len(p)
+	}
+	return nil
+}
+
+// own returns the block at its own place o, if it is unchanged.
+func (m *matcher) own(o int64) int32 {
+	i := o / m.blen
+	if o != i*m.blen || i >= int64(m.full) {
+		return none
+	}
+	if m.rollAt != o {
+		m.roll, m.rollAt = NewRoll(m.at(o, m.blen)), o
+	}
+	if m.roll.Sum() != m.sums.Weak[i] || !m.strongIs(o, m.blen, int32(i)) {
+		return none
+	}
+	return int32(i)
+}
+
+// ahead returns the block after the one at its own place o, if that one is unchanged at its own place. Finding anything in
+// between could not save a byte: what it saved before that place it would cost behind it.
+func (m *matcher) ahead(o int64) int32 {
+	i := o/m.blen + 1
+	if o%m.blen != 0 || i >= int64(m.full) || m.end() < o+2*m.blen {
+		return none
+	}
+	o += m.blen
+	if Weak(m.at(o, m.blen)) != m.sums.Weak[i] || !m.strongIs(o, m.blen, int32(i)) {
+		return none
+	}
+	return int32(i)
+}
+
+// strongIs reports whether the strong sum of n bytes at o is that of a block.
+func (m *matcher) strongIs(o, n int64, block int32) bool {
+	return bytes.Equal(m.strong(o, n), m.sums.strong(block))
+}
+
+func (m *matcher) strong(o, n int64) []byte {
+	return m.s.a.Block(m.at(o, n), m.s.digest[:0])[:m.sums.Head.S2Len]
+}
+
+// search looks for the first offset from o on where any block may be used, up to the next place where a block can be
+// unchanged, or to the end of the window. It returns where to go on and what to put there.
+func (m *matcher) search(o int64) (int64, int32) {
+	to := m.end() - m.blen + 1 // first offset not to be looked at
+	if next := o/m.blen + 1; next < int64(m.full) {
+		to = min(to, next*m.blen)
+	} else if !m.any && o > int64(m.full-1)*m.blen {
+		return to, none // all blocks are overwritten
+	}
+	if m.index == nil {
+		m.index = newIndex(m.sums, m.full)
+	}
+	if m.rollAt != o {
+		m.roll = NewRoll(m.at(o, m.blen))
+	}
+	m.rollAt = -1
+	if block := m.find(o, m.roll.Sum()); block != none {
+		return o, block
+	}
+	// This is Roll.Roll with its state in registers, the sums in the upper halves of their words.
+	n, s1, s2 := m.roll.n<<16, m.roll.s1<<16, m.roll.s2<<16
+	filter, shift := m.index.filter, m.index.fshift
+	out := m.at(o, to-o-1)
+	in := m.at(o+m.blen, to-o-1)
+	for i, c := range out {
+		x, y := uint32(int8(c)), uint32(int8(in[i]))
+		s1 += (y - x) << 16
+		s2 += s1 - n*x
+		weak := s1>>16 | s2
+		if h := weak * hashFactor >> shift; filter[h>>6]>>(h&63)&1 != 0 {
+			if block := m.find(o+int64(i)+1, weak); block != none {
+				return o + int64(i) + 1, block
+			}
+		}
+	}
+	if to+m.blen <= m.end() {
+		m.roll.s1, m.roll.s2, m.rollAt = s1>>16, s2>>16, to
+		m.roll.Roll(m.at(to-1, 1)[0], m.at(to-1+m.blen, 1)[0])
+	}
+	return to, none
+}
+
+// find returns a block that may be used at o, where the weak sum is weak.
+func (m *matcher) find(o int64, weak uint32) int32 {
+	if m.spent > vainFactor*o+vainStart {
+		return none
+	}
+	x := m.index
+	var strong []byte
+	steps := 0
+	for p := x.head(weak); *p != none && steps < maxChain; {
+		i := *p
+		if m.sums.Weak[i] == weak {
+			if !m.usable(i, o) {
+				x.drop(p) // never again: o only grows
+				continue
+			}
+			if strong == nil {
+				strong = m.strong(o, m.blen)
+				m.spent += m.blen
+			}
+			if bytes.Equal(strong, m.sums.strong(i)) {
+				m.spent -= m.blen
+				if m.want < m.full && m.usable(m.want, o) && x.equal(m.want, i) {
+					return m.want
+				}
+				return i
+			}
+		}
+		p = &x.next[i]
+		steps++
+	}
+	m.spent += stepCost * int64(steps)
+	return none
+}
+
+// usable is the in-place rule: the receiver overwrites the basis while it reads it, and has come to o. A block is intact
+// behind that, and also before it if it was found at its own place, so that nothing else was written there.
+func (m *matcher) usable(block int32, o int64) bool {
+	return int64(block)*m.blen >= o || m.kept[block>>6]>>(block&63)&1 != 0
+}
+
+// reference sends what is pending before o and then the token of a block of full length.
+func (m *matcher) reference(block int32, o int64) {
+	if int64(block)*m.blen == o {
+		m.kept[block>>6] |= 1 << (block & 63)
+		m.any = true
+	}
+	m.token(block, o, m.blen)
+}
+
+func (m *matcher) token(block int32, o, n int64) {
+	m.literal(o)
+	m.w.Int(blockToken(block))
+	m.s.sent.Matched += n
+	m.lit = o + n
+	m.want = block + 1
+}
+
+// tail sends the rest, which is shorter than a block. The short last block of the basis may be what it ends with.
+func (m *matcher) tail() {
+	if last := m.full; last < m.sums.Head.Count {
+		off, n := m.sums.Head.Block(last)
+		rem := int64(n)
+		if o := m.end() - rem; o >= m.lit && off >= o &&
+			Weak(m.at(o, rem)) == m.sums.Weak[last] && m.strongIs(o, rem, last) {
+			m.token(last, o, rem)
+		}
+	}
+	m.literal(m.end())
+}
+
+// literal sends the pending data before to.
+func (m *matcher) literal(to int64) {
+	for m.lit < to {
+		n := min(to-m.lit, MaxLiteral)
+		b := m.w.Reserve(4 + int(n))
+		binary.LittleEndian.PutUint32(b, uint32(n))
+		copy(b[4:], m.at(m.lit, n))
+		m.w.Commit(len(b))
+		m.s.sent.Literal += n
+		m.lit += n
+	}
+}
