@@ -80,10 +80,10 @@ func (l *List) Excluded(side Side, name string, dir bool) bool {
 	return l.excluded(side, name, dir, false)
 }
 
-// ExcludedInDoomed is Excluded for a receiver that looks into a directory it is removing: there, perishable rules (modifier
-// p) do not count (rsync-wire.md §15.2).
-func (l *List) ExcludedInDoomed(name string, dir bool) bool {
-	return l.excluded(Receiver, name, dir, true)
+// ExcludedPerishable is Excluded inside a directory that is itself to be deleted: there, perishable rules (modifier p) do
+// not count (rsync-wire.md §15.2).
+func (l *List) ExcludedPerishable(side Side, name string, dir bool) bool {
+	return l.excluded(side, name, dir, true)
 }
 
 func (l *List) excluded(side Side, name string, dir, doomed bool) bool {

@@ -9,10 +9,10 @@ const (
 	MaxArgs     = 16000   // arguments in one list
 	MaxArgBytes = 1 << 20 // all arguments of one list together; real clients send under 1 KiB
 
-	MaxNames = 255  // negotiation vstring: the list of checksum or compression names
-	MaxRule  = 5119 // filter rule as transmitted
-	MaxName  = 4095 // path name in the file list, symlink target, pattern of a filter rule
-	MaxOwner = 255  // user or group name
+	MaxNegotiation = 255  // negotiation vstring: the list of checksum or compression names
+	MaxRule        = 5119 // filter rule as transmitted
+	MaxName        = 4095 // path name in the file list, symlink target, pattern of a filter rule
+	MaxOwner       = 255  // user or group name
 
 	MaxText    = 4000 // text message we send; longer ones are cut
 	MaxMessage = 5119 // text message we accept: real receivers refuse more

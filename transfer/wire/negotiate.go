@@ -12,9 +12,9 @@ const (
 	CompatSymlinkIconv      = 0x004
 	CompatSafeFlist         = 0x008
 	CompatAvoidXattrOptim   = 0x010
-	CompatChecksumSeedFix   = 0x020
+	CompatChksumSeedFix     = 0x020
 	CompatInplacePartialDir = 0x040
-	CompatVarintFlags       = 0x080
+	CompatVarintFlistFlags  = 0x080
 	CompatID0Names          = 0x100
 )
 
@@ -29,11 +29,11 @@ func CompatFor(capability string) uint32 {
 		case 'x':
 			flags |= CompatAvoidXattrOptim
 		case 'C':
-			flags |= CompatChecksumSeedFix
+			flags |= CompatChksumSeedFix
 		case 'I':
 			flags |= CompatInplacePartialDir
 		case 'v':
-			flags |= CompatVarintFlags
+			flags |= CompatVarintFlistFlags
 		case 'u':
 			flags |= CompatID0Names
 		}
