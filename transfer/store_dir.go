@@ -1,0 +1,332 @@
+package transfer
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// StoreOptions says how a DirStore differs from a plain directory.
+type StoreOptions struct {
+	// Alias gives the name on disk under which a top-level file is kept while it
+	// is not yet what its name says: "ibdata1" may be ".new.ibdata1" until the
+	// whole transfer is complete. To the session the file has its real name; a
+	// file on disk with the real name is out of its sight.
+	Alias func(name string) (onDisk string, ok bool)
+	// AliasPrefix begins every name that Alias returns.
+	AliasPrefix string
+	// Hidden names top-level files on disk that no session sees, writes or removes.
+	Hidden func(onDisk string) bool
+	// Links are top-level directories which the owner of the store keeps as
+	// symbolic links to somewhere else, opened by him: they count as directories.
+	Links map[string]*os.Root
+	// Sparse says of which files runs of zero bytes become holes. nil: of none.
+	Sparse func(name string) bool
+	// ModeMask is taken out of every mode that is set: 0o6000 keeps set-uid bits out.
+	ModeMask uint32
+}
+
+// DirStore is a Store in a directory.
+type DirStore struct {
+	tree *tree
+	o    StoreOptions
+	root bool // running as root: a chown that fails is an error
+}
+
+// NewDirStore opens a Store at root. The root stays the caller's to close, and
+// may be closed before the store.
+func NewDirStore(root *os.Root, o StoreOptions) (*DirStore, error) {
+	t, err := newTree(root, o.Links)
+	if err != nil {
+		return nil, err
+	}
+	return &DirStore{tree: t, o: o, root: os.Geteuid() == 0}, nil
+}
+
+// Close releases the descriptors.
+func (s *DirStore) Close() error { return s.tree.close() }
+
+var errReserved = errors.New("the name is reserved for files in transfer")
+
+// disk gives the name on disk; only top-level names can differ.
+func (s *DirStore) disk(name string) (string, error) {
+	if strings.Contains(name, "/") || name == "." {
+		return name, nil
+	}
+	if s.o.Alias != nil {
+		if d, ok := s.o.Alias(name); ok {
+			return d, nil
+		}
+		if strings.HasPrefix(name, s.o.AliasPrefix) {
+			return "", pathError("use", name, errReserved)
+		}
+	}
+	if s.o.Hidden != nil && s.o.Hidden(name) {
+		return "", pathError("use", name, errReserved)
+	}
+	return name, nil
+}
+
+// seen gives the name under which a session sees a top-level file of the disk.
+func (s *DirStore) seen(onDisk string) (string, bool) {
+	if s.o.Alias != nil {
+		if real, ok := strings.CutPrefix(onDisk, s.o.AliasPrefix); ok {
+			if d, ok := s.o.Alias(real); ok && d == onDisk {
+				return real, true
+			}
+			return "", false
+		}
+		if _, aliased := s.o.Alias(onDisk); aliased {
+			return "", false
+		}
+	}
+	if s.o.Hidden != nil && s.o.Hidden(onDisk) {
+		return "", false
+	}
+	return onDisk, true
+}
+
+// Lstat implements Store.
+func (s *DirStore) Lstat(name string) (Stat, error) {
+	d, err := s.disk(name)
+	if err != nil {
+		return Stat{}, err
+	}
+	info, err := s.tree.lstat(d)
+	info.Name = path.Base(name)
+	return info, err
+}
+
+// ReadDir implements Store. A file that goes away meanwhile is left out.
+func (s *DirStore) ReadDir(name string) ([]Stat, error) {
+	names, err := s.tree.names(name)
+	if err != nil {
+		return nil, err
+	}
+	infos := make([]Stat, 0, len(names))
+	for _, n := range names {
+		show := n
+		if name == "." {
+			var ok bool
+			if show, ok = s.seen(n); !ok {
+				continue
+			}
+		}
+		info, err := s.tree.lstat(join(name, n))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		info.Name = show
+		infos = append(infos, info)
+	}
+	return infos, nil
+}
+
+// Readlink implements Store.
+func (s *DirStore) Readlink(name string) (string, error) {
+	d, err := s.disk(name)
+	if err != nil {
+		return "", err
+	}
+	return s.tree.readlink(d)
+}
+
+// Open implements Store.
+func (s *DirStore) Open(name string) (SourceFile, error) {
+	d, err := s.disk(name)
+	if err != nil {
+		return nil, err
+	}
+	f, st, err := s.tree.openLeaf(d, unix.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	return sizedFile{f, st.Size}, nil
+}
+
+type sizedFile struct {
+	*os.File
+	size int64
+}
+
+func (f sizedFile) Size() int64 { return f.size }
+
+// Update implements Store.
+func (s *DirStore) Update(name string, inPlace bool) (File, error) {
+	d, err := s.disk(name)
+	if err != nil {
+		return nil, err
+	}
+	out := &dirFile{store: s, name: d, disk: d, sparse: s.o.Sparse != nil && s.o.Sparse(name)}
+	var st unix.Stat_t
+	if inPlace {
+		out.f, st, err = s.tree.openLeaf(d, unix.O_RDWR|unix.O_CREAT, 0o600)
+		if errors.Is(err, fs.ErrPermission) {
+			// A read-only file of ours: as its owner we may make it writable.
+			if s.SetAttrs(name, Attrs{SetMode: true, Mode: 0o600}) == nil {
+				out.f, st, err = s.tree.openLeaf(d, unix.O_RDWR, 0)
+			}
+		}
+	} else {
+		dir, leaf := path.Split(d)
+		out.disk = dir + "." + leaf + "." + rand.Text()[:8]
+		out.f, st, err = s.tree.openLeaf(out.disk, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out.size = st.Size
+	return out, nil
+}
+
+// Mkdir implements Store: mode 0700 until SetAttrs.
+func (s *DirStore) Mkdir(name string) error {
+	return s.change("mkdir", name, func(dir int, leaf string) error { return unix.Mkdirat(dir, leaf, 0o700) })
+}
+
+// Symlink implements Store.
+func (s *DirStore) Symlink(name, target string) error {
+	return s.change("symlink", name, func(dir int, leaf string) error { return unix.Symlinkat(target, dir, leaf) })
+}
+
+// Mknod implements Store.
+func (s *DirStore) Mknod(name string, mode uint32) error {
+	switch mode & unix.S_IFMT {
+	case unix.S_IFIFO, unix.S_IFSOCK:
+	default:
+		return pathError("mknod", name, errors.New("only FIFOs and sockets can be made"))
+	}
+	return s.change("mknod", name, func(dir int, leaf string) error {
+		return unix.Mknodat(dir, leaf, mode&^s.o.ModeMask, 0)
+	})
+}
+
+// Remove implements Store.
+func (s *DirStore) Remove(name string) error {
+	return s.change("remove", name, func(dir int, leaf string) error {
+		s.tree.forgetBelow(name)
+		err := unix.Unlinkat(dir, leaf, 0)
+		if err == unix.EISDIR {
+			err = unix.Unlinkat(dir, leaf, unix.AT_REMOVEDIR)
+		}
+		return err
+	})
+}
+
+// forgetBelow drops the remembered parent if it is name or below: the directory is
+// about to go. The caller holds the lock; his own descriptor is the parent of name.
+func (t *tree) forgetBelow(name string) {
+	if t.parent == name || strings.HasPrefix(t.parent, name+"/") {
+		t.forget()
+	}
+}
+
+func (s *DirStore) change(op, name string, f func(dir int, leaf string) error) error {
+	d, err := s.disk(name)
+	if err != nil {
+		return err
+	}
+	return s.tree.at(d, func(dir int, leaf string) error {
+		if err := f(dir, leaf); err != nil {
+			return pathError(op, name, err)
+		}
+		return nil
+	})
+}
+
+// SetAttrs implements Store: owner first, since a chown clears set-uid bits.
+func (s *DirStore) SetAttrs(name string, a Attrs) error {
+	d, err := s.disk(name)
+	if err != nil {
+		return err
+	}
+	return s.setAttrs(d, a)
+}
+
+func (s *DirStore) setAttrs(name string, a Attrs) error {
+	return s.tree.at(name, func(dir int, leaf string) error {
+		if err := s.chown(dir, leaf, a); err != nil {
+			return pathError("chown", name, err)
+		}
+		if a.SetMode {
+			if err := chmodAt(dir, leaf, a.Mode&0o7777&^s.o.ModeMask); err != nil {
+				return pathError("chmod", name, err)
+			}
+		}
+		if a.SetTime {
+			ts := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Sec: a.Mtime, Nsec: int64(a.Nsec)}}
+			if err := unix.UtimesNanoAt(dir, leaf, ts, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+				return pathError("set times of", name, err)
+			}
+		}
+		return nil
+	})
+}
+
+// chown changes what differs. Only root may give files away; an ordinary user
+// keeps what he makes, and that is no error.
+func (s *DirStore) chown(dir int, leaf string, a Attrs) error {
+	if !a.SetOwner && !a.SetGroup {
+		return nil
+	}
+	var st unix.Stat_t
+	if err := unix.Fstatat(dir, leaf, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return err
+	}
+	uid, gid := -1, -1
+	if a.SetOwner && s.root && a.UID != st.Uid {
+		uid = int(a.UID)
+	}
+	if a.SetGroup && a.GID != st.Gid {
+		gid = int(a.GID)
+	}
+	if uid < 0 && gid < 0 {
+		return nil
+	}
+	err := unix.Fchownat(dir, leaf, uid, gid, unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil && !s.root {
+		return nil
+	}
+	return err
+}
+
+// chmodAt changes the mode of a file, never through a link. The system call that
+// can do that by itself is younger (Linux 6.6) than the machines we run on.
+func chmodAt(dir int, leaf string, mode uint32) error {
+	fd, err := openat(dir, leaf, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFLNK || st.Mode&0o7777 == mode {
+		return nil
+	}
+	err = unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), mode)
+	if err == unix.ENOENT || err == unix.ENOTDIR { // no /proc
+		err = unix.Fchmodat(fd, "", mode, unix.AT_EMPTY_PATH)
+	}
+	return err
+}
+
+func join(dir, name string) string {
+	if dir == "." || dir == "" {
+		return name
+	}
+	if name == "." {
+		return dir
+	}
+	return dir + "/" + name
+}
