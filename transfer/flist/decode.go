@@ -122,7 +122,10 @@ func (d *decoder) entry(flags uint32) {
 		if flags&flagSameMajor == 0 {
 			d.prev.major = uint32(d.varint())
 		}
-		e.Major, e.Minor = d.prev.major, uint32(d.varint())
+		minor := uint32(d.varint())
+		if e.IsDevice() { // what protocol 30 sends for a FIFO or socket has no meaning
+			e.Major, e.Minor = d.prev.major, minor
+		}
 	}
 	if e.IsDir() {
 		e.TopDir = flags&flagTopDir != 0

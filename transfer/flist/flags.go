@@ -46,9 +46,7 @@ func writeFlags(w *wire.Writer, o *Options, flags uint32, dir bool) {
 func writeEnd(w *wire.Writer, o *Options, ioError int32) {
 	if ioError != 0 && !o.safeEnd() {
 		// rsync 3.0.0 to 3.0.6 have no room for the error in the list; they take it as a message at any time.
-		if err := w.MessageInt(wire.IOError, ioError); err != nil {
-			return // the Writer keeps it, and the caller's Flush reports it
-		}
+		_ = w.MessageInt(wire.IOError, ioError) // a failure of the connection stays in w
 		ioError = 0
 	}
 	switch {

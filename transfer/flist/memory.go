@@ -67,10 +67,11 @@ type store struct {
 	count  int
 }
 
-// A list of one file should not take a large block, nor a large list many.
+// Entries in a block. A list of one file should not take a large block, nor a large list many; 64 KiB is a size the
+// allocator gives without waste.
 const (
 	firstBlock = 16
-	largeBlock = 512
+	largeBlock = int(64 << 10 / unsafe.Sizeof(Entry{}))
 )
 
 func (s *store) len() int { return s.count }
