@@ -1,0 +1,83 @@
+package sst
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Exit statuses, as the stock scripts use them (sst-options.md, section 4).
+// mariadbd takes a status for an errno, so a failure always has one of these or a
+// neighbour, and never 0.
+const (
+	exitMissing  = 2   // ENOENT: something that must be there is not
+	exitSignal   = 3   // INT, QUIT, TERM
+	exitBusy     = 16  // EBUSY: the port is taken
+	exitInvalid  = 22  // EINVAL: an option, an address, a certificate
+	exitPipe     = 32  // EPIPE: HUP, PIPE, the parent is gone, the joiner got nothing
+	exitProtocol = 71  // EPROTO: the peer broke the protocol
+	exitRunning  = 114 // EALREADY: the SST before this one still runs
+	exitOther    = 255 // the flush failed, a transfer failed
+)
+
+// A failure is an error that ends the role, with the status to exit with and, if
+// somebody can do something about it, what.
+type failure struct {
+	code int
+	err  error
+	hint string
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+
+func (f *failure) Unwrap() error { return f.err }
+
+// Hint is the next step for the operator, "" if there is none.
+func (f *failure) Hint() string { return f.hint }
+
+// fail gives err a status, unless something closer to the cause has done so.
+func fail(code int, err error) error {
+	if known := (*failure)(nil); err == nil || errors.As(err, &known) {
+		return err
+	}
+	return &failure{code: code, err: err}
+}
+
+func failf(code int, format string, a ...any) error {
+	return fail(code, fmt.Errorf(format, a...))
+}
+
+// advise adds the next step to err, unless there is one already.
+func advise(err error, text string) error {
+	if err == nil || hintOf(err) != "" {
+		return err
+	}
+	return &failure{code: statusOf(err), err: err, hint: text}
+}
+
+// statusOf is the exit status that err asks for.
+func statusOf(err error) int {
+	if known := (*failure)(nil); errors.As(err, &known) {
+		return known.code
+	}
+	return exitOther
+}
+
+// hintOf is the first hint in the tree of err, from whatever package.
+func hintOf(err error) string {
+	if h, ok := err.(interface{ Hint() string }); ok && h.Hint() != "" {
+		return h.Hint()
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		if next := e.Unwrap(); next != nil {
+			return hintOf(next)
+		}
+	case interface{ Unwrap() []error }:
+		for _, next := range e.Unwrap() {
+			if h := hintOf(next); h != "" {
+				return h
+			}
+		}
+	}
+	return ""
+}
