@@ -3,6 +3,8 @@ package sst
 import (
 	"errors"
 	"fmt"
+
+	"wsrep_sst_rsync_tunnel/sst/report"
 )
 
 // Exit statuses, as the stock scripts use them (sst-options.md, section 4).
@@ -48,7 +50,7 @@ func failf(code int, format string, a ...any) error {
 
 // advise adds the next step to err, unless there is one already.
 func advise(err error, text string) error {
-	if err == nil || hintOf(err) != "" {
+	if err == nil || report.Hint(err) != "" {
 		return err
 	}
 	return &failure{code: statusOf(err), err: err, hint: text}
@@ -60,24 +62,4 @@ func statusOf(err error) int {
 		return known.code
 	}
 	return exitOther
-}
-
-// hintOf is the first hint in the tree of err, from whatever package.
-func hintOf(err error) string {
-	if h, ok := err.(interface{ Hint() string }); ok && h.Hint() != "" {
-		return h.Hint()
-	}
-	switch e := err.(type) {
-	case interface{ Unwrap() error }:
-		if next := e.Unwrap(); next != nil {
-			return hintOf(next)
-		}
-	case interface{ Unwrap() []error }:
-		for _, next := range e.Unwrap() {
-			if h := hintOf(next); h != "" {
-				return h
-			}
-		}
-	}
-	return ""
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"wsrep_sst_rsync_tunnel/sst/report"
 )
 
 const testUUID = "3098c6fd-e766-11f1-a4b4-477c3b5b7c8d"
@@ -140,8 +142,8 @@ func TestFlushWaitFailures(t *testing.T) {
 		dir := t.TempDir()
 		write(t, dir, failedFile, "")
 		_, err := newFlushWait(nil).wait(t.Context(), openTestRoot(t, dir))
-		if statusOf(err) != exitOther || hintOf(err) == "" {
-			t.Fatalf("status %d, hint %q: %v", statusOf(err), hintOf(err), err)
+		if statusOf(err) != exitOther || report.Hint(err) == "" {
+			t.Fatalf("status %d, hint %q: %v", statusOf(err), report.Hint(err), err)
 		}
 	})
 	t.Run("what it wrote is no position", func(t *testing.T) {

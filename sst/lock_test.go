@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"wsrep_sst_rsync_tunnel/sst/report"
 )
 
 // family is a process table of the test's own.
@@ -101,8 +103,8 @@ func TestLockLooksAtThePidFileOfTheStockScripts(t *testing.T) {
 				if err == nil {
 					t.Fatal("two scripts at once")
 				}
-				if statusOf(err) != exitRunning || hintOf(err) == "" || !strings.Contains(err.Error(), "700") {
-					t.Errorf("status %d, hint %q, error %v", statusOf(err), hintOf(err), err)
+				if statusOf(err) != exitRunning || report.Hint(err) == "" || !strings.Contains(err.Error(), "700") {
+					t.Errorf("status %d, hint %q, error %v", statusOf(err), report.Hint(err), err)
 				}
 				if waited < 30*time.Second || waited > 31*time.Second {
 					t.Errorf("gave up after %v", waited)

@@ -1,0 +1,143 @@
+package sst
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// A control is our end of the control connection between our own two programs
+// (see hello.go). It is alive while run is.
+type control struct {
+	conn     net.Conn
+	peer     string        // "joiner" or "donor", for errors
+	interval time.Duration // between two notices of ours
+	silence  time.Duration // after which the other side counts as dead
+
+	mu    sync.Mutex // guards state
+	state string
+	news  chan struct{} // state has changed; holds one
+
+	writing sync.Mutex // held while a line is written
+}
+
+func newControl(conn net.Conn, peer string, silence time.Duration) *control {
+	return &control{conn: conn, peer: peer, interval: noticeInterval, silence: silence, news: make(chan struct{}, 1)}
+}
+
+// noticeInterval is short enough for four notices in the shortest silence that
+// settings allow, and long enough to cost nothing.
+const noticeInterval = 5 * time.Second
+
+// lastWords is the time for telling the other side why we end.
+const lastWords = time.Second
+
+// errPeerLeft says that the other side closed the control connection without a
+// reason: it was killed, or its host went away.
+var errPeerLeft = errors.New("closed the connection without giving a reason")
+
+// run exchanges notices until ctx ends (nil), the other side gives up (an error
+// with its reason), or is silent for too long or gone. heard is called with each
+// state the other side tells.
+func (c *control) run(ctx context.Context, heard func(string)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var sender sync.WaitGroup
+	sender.Go(func() { c.beat(ctx) })
+	// A reader that waits is woken by a deadline in the past.
+	wake := context.AfterFunc(ctx, func() { c.conn.SetReadDeadline(time.Unix(1, 0)) })
+	err := c.listen(ctx, heard)
+	wake()
+	cancel()
+	c.conn.SetWriteDeadline(time.Now().Add(lastWords)) // for a notice that is stuck
+	sender.Wait()
+	return err
+}
+
+func (c *control) listen(ctx context.Context, heard func(string)) error {
+	last := ""
+	for {
+		c.conn.SetReadDeadline(time.Now().Add(c.silence))
+		if ctx.Err() != nil {
+			return nil
+		}
+		line, err := readLine(c.conn)
+		if ctx.Err() != nil {
+			return nil
+		}
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return fmt.Errorf("%s: nothing heard of it for %v", c.peer, c.silence)
+		case errors.Is(err, io.EOF):
+			return fmt.Errorf("%s %w", c.peer, errPeerLeft)
+		case err != nil:
+			return fmt.Errorf("%s: control connection: %w", c.peer, err)
+		}
+		n, err := parseNotice(line)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.peer, err)
+		}
+		if n.Error != "" {
+			return fmt.Errorf("%s gave up: %s", c.peer, n.Error)
+		}
+		if n.State != "" && n.State != last {
+			last = n.State
+			heard(n.State)
+		}
+	}
+}
+
+// beat tells the other side again and again that we live. A write that fails is
+// the reader's to report: both ends of a dead connection show there.
+func (c *control) beat(ctx context.Context) {
+	t := time.NewTicker(c.interval)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		case <-c.news:
+		}
+		c.mu.Lock()
+		state := c.state
+		c.mu.Unlock()
+		if c.write(notice{State: state}, c.silence) != nil {
+			return
+		}
+	}
+}
+
+// tell says what we are doing now, and goes on saying it. It does not wait: a donor
+// calls it while its tables are locked.
+func (c *control) tell(state string) {
+	c.mu.Lock()
+	c.state = state
+	c.mu.Unlock()
+	select {
+	case c.news <- struct{}{}:
+	default: // the change before this one is not out yet: they go together
+	}
+}
+
+// giveUp tells the other side why we end, if it can be told within a second.
+func (c *control) giveUp(reason error) {
+	_ = c.write(notice{Error: reason.Error()}, lastWords) // we are leaving anyway
+}
+
+func (c *control) write(n notice, limit time.Duration) error {
+	b, err := n.line()
+	if err != nil {
+		return err
+	}
+	// Set before the lock is taken, so that it also ends a write that is stuck.
+	c.conn.SetWriteDeadline(time.Now().Add(limit))
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	_, err = c.conn.Write(b)
+	return err
+}

@@ -1,0 +1,296 @@
+package sst
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"wsrep_sst_rsync_tunnel/sst/report"
+)
+
+func testIncoming(name string) bool {
+	for _, p := range []string{"ibdata", "undo", "ib_logfile"} {
+		if rest, ok := strings.CutPrefix(name, p); ok && rest != "" && strings.Trim(rest, "0123456789") == "" {
+			return true
+		}
+	}
+	return false
+}
+
+func testStale(name string) bool {
+	return slices.Contains([]string{"ib_buffer_pool", "ibtmp1", "ddl_recovery.log", "tc.log"}, name)
+}
+
+// openDatadir opens directories as the places of a joiner; modules may share one.
+func openDatadir(t *testing.T, dirs map[string]string) *datadir {
+	t.Helper()
+	d := &datadir{incoming: testIncoming, stale: testStale, disk: realDisk(), state: saysUntouched}
+	for _, module := range []string{"", "data_dir", "log_dir", "undo_dir", "aria_log"} {
+		dir, ok := dirs[module]
+		if !ok {
+			dir = dirs[""]
+		}
+		p, err := openPlace(module, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.places = append(d.places, p)
+	}
+	t.Cleanup(d.close)
+	return d
+}
+
+// member fills a directory with what a node that was in the cluster has.
+func member(t *testing.T, dir string) {
+	t.Helper()
+	for _, name := range []string{"ibdata1", "ibdata2", "ib_logfile0", "undo001", "undo002", "ib_buffer_pool", "ibtmp1",
+		"tc.log", "ddl_recovery.log", grastateFile, "aria_log_control", "db1/t.ibd", "db1/ibdata1", "undo_db/t.ibd"} {
+		write(t, dir, name, "old "+name)
+	}
+}
+
+func TestSetAsideLeavesNoInnoDB(t *testing.T) {
+	dir := t.TempDir()
+	member(t, dir)
+	d := openDatadir(t, map[string]string{"": dir})
+	var order []string
+	rename := d.disk.rename
+	d.disk.rename = func(root *os.Root, from, to string) error {
+		order = append(order, from)
+		return rename(root, from, to)
+	}
+	if err := d.setAside(func(s string) { t.Log(s) }); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		".wsrep_sst_old.ddl_recovery.log", ".wsrep_sst_old.ib_buffer_pool", ".wsrep_sst_old.ib_logfile0", ".wsrep_sst_old.ibdata1",
+		".wsrep_sst_old.ibdata2", ".wsrep_sst_old.ibtmp1", ".wsrep_sst_old.tc.log", ".wsrep_sst_old.undo001", ".wsrep_sst_old.undo002",
+		"aria_log_control", "db1/", "db1/ibdata1", "db1/t.ibd", grastateFile, "undo_db/", "undo_db/t.ibd",
+	}
+	if diff := cmp.Diff(want, names(t, dir)); diff != "" {
+		t.Error(diff)
+	}
+	if order[0] != "ibdata1" {
+		t.Errorf("%s was the first to go: a mixture could start", order[0])
+	}
+	if d.state != saysIncomplete {
+		t.Errorf("it says %q", d.state)
+	}
+}
+
+func TestSetAsideKeepsTheFilesOfTheFirstAttempt(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, oldPrefix+"ibdata1", "of the first attempt")
+	write(t, dir, newPrefix+"ibdata1", "half of the new one")
+	write(t, dir, "ibdata1", "fresh and empty, by mariadbd's recovery")
+	write(t, dir, "undo001", "fresh and empty")
+	write(t, dir, "ib_logfile0", "fresh and empty")
+	d := openDatadir(t, map[string]string{"": dir})
+	if err := d.setAside(func(s string) { t.Log(s) }); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{newPrefix + "ibdata1", oldPrefix + "ibdata1"}, names(t, dir)); diff != "" {
+		t.Error(diff)
+	}
+	if b, _ := os.ReadFile(filepath.Join(dir, oldPrefix+"ibdata1")); string(b) != "of the first attempt" {
+		t.Errorf("the old one is now %q", b)
+	}
+}
+
+func TestFinishGivesTheNames(t *testing.T) {
+	data, logs, undo := t.TempDir(), t.TempDir(), t.TempDir()
+	member(t, data)
+	write(t, logs, "ib_logfile0", "old")
+	write(t, undo, "undo001", "old")
+	d := openDatadir(t, map[string]string{"": data, "log_dir": logs, "undo_dir": undo})
+	if err := d.setAside(func(s string) { t.Log(s) }); err != nil {
+		t.Fatal(err)
+	}
+	write(t, data, newPrefix+"ibdata1", "new")
+	write(t, data, newPrefix+"ibdata2", "new")
+	write(t, logs, newPrefix+"ib_logfile0", "new")
+	write(t, undo, newPrefix+"undo001", "new")
+	write(t, undo, newPrefix+"stranger", "not of the plan: no session can have made it")
+
+	var acts []string
+	d.disk = disk{
+		rename: func(root *os.Root, from, to string) error {
+			acts = append(acts, "name "+to)
+			return root.Rename(from, to)
+		},
+		remove:  (*os.Root).Remove,
+		syncDir: func(root *os.Root) error { acts = append(acts, "sync names"); return nil },
+		syncAll: func(root *os.Root) error { acts = append(acts, "sync all"); return nil },
+	}
+	if err := d.finish(nil, func(s string) { t.Error(s) }); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"sync all", // one file system in this test
+		"name ibdata2", "name ib_logfile0", "name undo001", "sync names", "sync names", "sync names",
+		"name ibdata1", "sync names", "sync names", "sync names",
+		"sync names", "sync names", "sync names", // after the old ones are gone
+	}
+	if diff := cmp.Diff(want, acts); diff != "" {
+		t.Error(diff)
+	}
+	for dir, want := range map[string][]string{
+		data: {"aria_log_control", "db1/", "db1/ibdata1", "db1/t.ibd", grastateFile, "ibdata1", "ibdata2", "undo_db/", "undo_db/t.ibd"},
+		logs: {"ib_logfile0"},
+		undo: {newPrefix + "stranger", "undo001"},
+	} {
+		if diff := cmp.Diff(want, names(t, dir)); diff != "" {
+			t.Error(diff)
+		}
+	}
+	if b, _ := os.ReadFile(filepath.Join(data, "ibdata1")); string(b) != "new" {
+		t.Errorf("ibdata1 is %q", b)
+	}
+	if d.state != saysComplete {
+		t.Errorf("it says %q", d.state)
+	}
+}
+
+func TestFinishRefusesHalfAnInnoDB(t *testing.T) {
+	for name, arrived := range map[string][]string{
+		"nothing at all":         nil,
+		"no redo log":            {"ibdata1"},
+		"no system table space":  {"ib_logfile0", "undo001"},
+		"one under another name": {"ib_logfile0", "ibdata1.bak"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			d := openDatadir(t, map[string]string{"": dir})
+			if err := d.setAside(func(string) {}); err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range arrived {
+				write(t, dir, newPrefix+f, "new")
+			}
+			err := d.finish(nil, func(s string) { t.Error(s) })
+			if err == nil || report.Hint(err) == "" || d.state != saysIncomplete {
+				t.Errorf("%q, %v, hint %q", d.state, err, report.Hint(err))
+			}
+			if left := names(t, dir); len(left) != len(arrived) {
+				t.Errorf("left %q", left)
+			}
+		})
+	}
+}
+
+// Whatever fails on the way, mariadbd must find no ibdata1 before everything else
+// is in its place and on the disk, and the next attempt must be able to go on.
+func TestFinishFailingAtEachStep(t *testing.T) {
+	for step := range 8 {
+		dir := t.TempDir()
+		member(t, dir)
+		d := openDatadir(t, map[string]string{"": dir})
+		if err := d.setAside(func(string) {}); err != nil {
+			t.Fatal(err)
+		}
+		fill := func() {
+			for _, f := range []string{"ibdata1", "ib_logfile0", "undo001"} {
+				write(t, dir, newPrefix+f, "new")
+			}
+		}
+		fill()
+		count := 0
+		fault := func() error {
+			if count++; count == step+1 {
+				return unix.EIO
+			}
+			return nil
+		}
+		real := d.disk
+		d.disk.rename = func(root *os.Root, from, to string) error {
+			if err := fault(); err != nil {
+				return err
+			}
+			return real.rename(root, from, to)
+		}
+		d.disk.syncDir = func(*os.Root) error { return fault() }
+		d.disk.syncAll = func(*os.Root) error { return fault() }
+		err := d.finish(nil, func(s string) { t.Log(s) })
+		_, statErr := os.Stat(filepath.Join(dir, "ibdata1"))
+		has := statErr == nil
+		switch {
+		case step < 5 && (err == nil || has || d.state != saysIncomplete):
+			t.Errorf("step %d: %v, ibdata1 there: %t, %s", step, err, has, d.state)
+		case step == 5 && (err == nil || !has || d.state != saysIncomplete): // the last sync
+			t.Errorf("step %d: %v, ibdata1 there: %t, %s", step, err, has, d.state)
+		case step > 5 && (err != nil || !has || d.state != saysComplete): // only leftovers
+			t.Errorf("step %d: %v, ibdata1 there: %t, %s", step, err, has, d.state)
+		}
+		if err != nil && !errors.Is(err, unix.EIO) {
+			t.Errorf("step %d: the cause is lost: %v", step, err)
+		}
+		// The next attempt.
+		d.disk = real
+		if err := d.setAside(func(string) {}); err != nil {
+			t.Fatal(err)
+		}
+		fill()
+		if err := d.finish(nil, func(s string) { t.Error(s) }); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"aria_log_control", "db1/", "db1/ibdata1", "db1/t.ibd", grastateFile, "ib_logfile0", "ibdata1", "undo001",
+			"undo_db/", "undo_db/t.ibd"}
+		if diff := cmp.Diff(want, names(t, dir)); diff != "" {
+			t.Errorf("step %d: %s", step, diff)
+		}
+	}
+}
+
+func TestSpaceIsCountedPerFileSystem(t *testing.T) {
+	const have = 1 << 20
+	content := strings.Repeat("x", have)
+	for _, c := range []struct {
+		name string
+		free int64
+		need map[string]int64
+		fits bool
+	}{
+		{"enough is free", 10 << 20, map[string]int64{"": 9 << 20}, true},
+		{"enough with what is written over", 8 << 20, map[string]int64{"": 9 << 20}, true},
+		{"not enough even so", 7 << 20, map[string]int64{"": 9 << 20}, false},
+		{"places of one file system add up", 8 << 20, map[string]int64{"": 5 << 20, "log_dir": 5 << 20}, false},
+		{"unknown places do not count", 1 << 20, map[string]int64{"": 1 << 20, "other": 1 << 40}, true},
+		{"nothing comes", 0, nil, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir, logs := t.TempDir(), t.TempDir()
+			write(t, dir, "db1/t.ibd", content)
+			write(t, dir, "ibdata1", content) // set aside: no room to win
+			write(t, logs, "ib_logfile0", content)
+			d := openDatadir(t, map[string]string{"": dir, "log_dir": logs})
+			d.disk.space = func(*os.Root) (int64, error) { return c.free, nil }
+			err := d.fits(t.Context(), c.need)
+			if (err == nil) != c.fits {
+				t.Errorf("got %v", err)
+			}
+			if err != nil && (!errors.As(err, new(shortage)) || report.Hint(err) == "") {
+				t.Errorf("in words: %v, hint %q", err, report.Hint(err))
+			}
+		})
+	}
+}
+
+func TestRoomCountsWhatAnEarlierAttemptReceived(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, newPrefix+"ibdata1", strings.Repeat("x", 1<<20))
+	d := openDatadir(t, map[string]string{"": dir})
+	d.disk.space = func(*os.Root) (int64, error) { return 5 << 20, nil }
+	if got, err := d.room(t.Context()); err != nil || got != 6<<20 {
+		t.Errorf("%d, %v", got, err)
+	}
+	d.disk = realDisk()
+	if got, err := d.room(t.Context()); err != nil || got < 1<<20 {
+		t.Errorf("really: %d, %v", got, err)
+	}
+}

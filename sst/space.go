@@ -1,0 +1,146 @@
+package sst
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// freeSpace is what an ordinary user may still write to the file system of root.
+func freeSpace(root *os.Root) (int64, error) {
+	d, err := root.Open(".")
+	if err != nil {
+		return 0, err
+	}
+	defer d.Close()
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(d.Fd()), &st); err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", root.Name(), os.NewSyscallError("fstatfs", err))
+	}
+	return int64(st.Bavail) * st.Bsize, nil
+}
+
+// A shortage is a file system that cannot take what would come.
+type shortage struct {
+	dir               string
+	need, free, reuse int64
+}
+
+func (s shortage) Error() string {
+	return fmt.Sprintf("not enough space for %s: %s would come, %s are free and %s would be written over",
+		s.dir, bytesText(s.need), bytesText(s.free), bytesText(s.reuse))
+}
+
+func (s shortage) Hint() string { return "make room on this file system; nothing was changed" }
+
+// fits checks need, the bytes that would come for each module, against the file
+// systems of the places. What is there and would be written over or removed counts
+// as room, but only if it must: finding it out takes a walk.
+func (d *datadir) fits(ctx context.Context, need map[string]int64) error {
+	byDev := map[uint64]int64{}
+	for _, p := range d.places {
+		byDev[p.dev] += need[p.module]
+	}
+	for _, p := range d.distinct() {
+		want := byDev[p.dev]
+		if want == 0 {
+			continue
+		}
+		delete(byDev, p.dev) // once per file system
+		free, err := d.disk.space(p.root)
+		if err != nil {
+			return err
+		}
+		if want <= free {
+			continue
+		}
+		reuse, err := d.reusable(ctx, p.dev)
+		if err != nil {
+			return err
+		}
+		if want > free+reuse {
+			return shortage{dir: p.root.Name(), need: want, free: free, reuse: reuse}
+		}
+	}
+	return nil
+}
+
+// room is what the file systems of all places can take, for the donor's log.
+func (d *datadir) room(ctx context.Context) (int64, error) {
+	var sum int64
+	seen := map[uint64]bool{}
+	for _, p := range d.distinct() {
+		if seen[p.dev] {
+			continue
+		}
+		seen[p.dev] = true
+		free, err := d.disk.space(p.root)
+		if err != nil {
+			return 0, err
+		}
+		reuse, err := d.reusable(ctx, p.dev)
+		if err != nil {
+			return 0, err
+		}
+		sum += free + reuse
+	}
+	return sum, nil
+}
+
+// reusable counts the blocks on one file system that an SST writes over or gives
+// back: databases, and what an earlier attempt of ours received. The old InnoDB
+// files do not count: they are set aside until the end.
+func (d *datadir) reusable(ctx context.Context, dev uint64) (int64, error) {
+	var sum int64
+	for _, p := range d.distinct() {
+		if p.dev != dev {
+			continue
+		}
+		err := fs.WalkDir(p.root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if err != nil {
+				if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+					return nil
+				}
+				return err
+			}
+			if e.IsDir() || !strings.Contains(name, "/") && !d.isForeign(name) {
+				return nil
+			}
+			info, err := e.Info()
+			if err != nil {
+				return nil // gone since
+			}
+			if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Dev == dev {
+				sum += st.Blocks * 512
+			}
+			return nil
+		})
+		if err != nil {
+			return 0, fmt.Errorf("count what is in %s: %w", p.root.Name(), err)
+		}
+	}
+	return sum, nil
+}
+
+// bytesText writes a size for people.
+func bytesText(n int64) string {
+	const units = "KMGTPE"
+	if n < 1<<10 {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	f, i := float64(n)/(1<<10), 0
+	for f >= 1024 && i < len(units)-1 {
+		f /= 1024
+		i++
+	}
+	return fmt.Sprintf("%.1f %ciB", f, units[i])
+}
