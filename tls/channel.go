@@ -1,9 +1,14 @@
 package tls
 
 import (
+	"context"
 	stdtls "crypto/tls"
-	"crypto/x509"
-	"os"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 )
 
@@ -26,7 +31,12 @@ func (r Role) String() string {
 	return "joiner"
 }
 
-func (r Role) peer() Role { return Joiner + Donor - r }
+func (r Role) peer() Role {
+	if r == Donor {
+		return Joiner
+	}
+	return Donor
+}
 
 // Config is what the [sst] group says about the secure channel, as written there.
 type Config struct {
@@ -51,7 +61,23 @@ type Config struct {
 // Channel is a checked configuration, ready to listen or to dial. It is safe for
 // concurrent use.
 type Channel struct {
-	cfg Config
+	cfg     Config
+	set     *settings
+	buffers *sync.Pool // of *[bufferSize]byte
+	resume  stdtls.ClientSessionCache
+	lookup  func(ctx context.Context, network, host string) ([]netip.Addr, error)
+
+	mu       sync.Mutex
+	now      *prepared // what the next handshake uses
+	held     bool      // a handshake has succeeded: now stays as it is
+	warnings []string
+}
+
+// prepared is one reading of the files, ready for handshakes.
+type prepared struct {
+	material *material
+	verifier verifier
+	config   *stdtls.Config
 }
 
 // Load reads the configured files and the sockopt, and checks that they fit together.
@@ -65,44 +91,147 @@ func Load(c Config) (*Channel, error) {
 	if c.HandshakeTimeout == 0 {
 		c.HandshakeTimeout = 30 * time.Second
 	}
-	ch := &Channel{cfg: c}
-	if _, err := ch.config(); err != nil {
+	set, err := readSettings(c)
+	if err != nil {
 		return nil, err
 	}
+	ch := &Channel{
+		cfg:     c,
+		set:     set,
+		buffers: &sync.Pool{New: func() any { return new([bufferSize]byte) }},
+		resume:  stdtls.NewLRUClientSessionCache(0),
+		lookup:  net.DefaultResolver.LookupNetIP,
+	}
+	m, err := readMaterial(c)
+	if err != nil {
+		return nil, err
+	}
+	if ch.now, err = ch.prepare(m); err != nil {
+		return nil, err
+	}
+	ch.warnings = slices.Concat(set.warnings, ch.trustWarnings(), m.warnings)
 	return ch, nil
 }
 
-func (c *Channel) config() (*stdtls.Config, error) {
-	key := c.cfg.Key
-	if key == "" {
-		key = c.cfg.Cert
+// trustWarnings are about what the settings leave unchecked.
+func (c *Channel) trustWarnings() []string {
+	name := c.set.commonname
+	switch {
+	case !c.set.verify && c.cfg.Role == Joiner:
+		return []string{"sockopt verify=0: whoever reaches the port can send this node a database"}
+	case !c.set.verify:
+		return []string{"sockopt verify=0: the database is sent to whoever answers at the joiner's address"}
+	case name != nil && *name == "" && c.cfg.Role == Donor:
+		return []string{"sockopt commonname=: any trusted certificate will do, the name of the joiner is not checked"}
+	case c.cfg.CA == "":
+		return []string{"tca is not set: the authorities this system trusts are trusted, which any public certificate satisfies"}
 	}
-	pair, err := stdtls.LoadX509KeyPair(c.cfg.Cert, key)
-	if err != nil {
-		return nil, &Error{Object: "tcert " + c.cfg.Cert, Err: err}
-	}
-	pem, err := os.ReadFile(c.cfg.CA)
-	if err != nil {
-		return nil, &Error{Object: "tca " + c.cfg.CA, Err: err}
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(pem)
-	return &stdtls.Config{
-		Certificates: []stdtls.Certificate{pair},
-		ClientCAs:    pool,
-		RootCAs:      pool,
-		ClientAuth:   stdtls.RequireAndVerifyClientCert,
-		ServerName:   c.cfg.Host,
-		Time:         c.cfg.Now,
-		NextProtos:   []string{ALPN},
-
-		DynamicRecordSizingDisabled: true,
-	}, nil
+	return nil
 }
 
-// Describe is the effective settings in one line for the log.
-func (c *Channel) Describe() string { return "TLS" }
+// current is the reading of the files for the next handshake. Until a handshake
+// has succeeded the files are read again each time, for a joiner may wait for
+// hours. A file that cannot be used at that moment (half written, key already new
+// and certificate still old) leaves the last good reading in place.
+func (c *Channel) current() *prepared {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held {
+		return c.now
+	}
+	m, err := readMaterial(c.cfg)
+	var p *prepared
+	if err == nil {
+		p, err = c.prepare(m)
+	}
+	if err != nil {
+		c.warnLocked(fmt.Sprintf("%v: read again for a new connection; the files as they were before are used", err))
+		return c.now
+	}
+	for _, w := range m.warnings {
+		c.warnLocked(w)
+	}
+	c.now = p
+	return p
+}
+
+// hold keeps the reading that the first successful handshake used: all
+// connections of an SST see the same trust, and session tickets stay valid.
+func (c *Channel) hold(p *prepared) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.held {
+		c.held, c.now = true, p
+	}
+}
+
+func (c *Channel) warnLocked(text string) {
+	if !slices.Contains(c.warnings, text) {
+		c.warnings = append(c.warnings, text)
+	}
+}
 
 // Warnings are what an operator should know though the SST goes on. Reading
 // certificates again may add to them, so they are worth a second look at the end.
-func (c *Channel) Warnings() []string { return nil }
+func (c *Channel) Warnings() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.warnings)
+}
+
+// Describe is the effective settings in one line for the log.
+func (c *Channel) Describe() string {
+	c.mu.Lock()
+	m := c.now.material
+	c.mu.Unlock()
+	parts := []string{stdtls.VersionName(c.set.floor()) + " to " + stdtls.VersionName(c.set.ceiling())}
+	if c.set.floor() == c.set.ceiling() {
+		parts[0] = stdtls.VersionName(c.set.floor()) + " only"
+	}
+	parts = append(parts, fmt.Sprintf("own certificate %s (%s, valid to %s)", c.cfg.Cert, title(m.own.Leaf), m.own.Leaf.NotAfter.UTC().Format(dateForm)))
+	want := c.wanted("the joiner's host")
+	switch {
+	case !c.set.verify:
+		parts = append(parts, "peer not verified")
+	case want == "":
+		parts = append(parts, "peer verified against "+c.trust(m)+", any name")
+	default:
+		parts = append(parts, "peer verified against "+c.trust(m)+", name "+want)
+	}
+	if c.set.cipher != "" {
+		parts = append(parts, "ciphers for TLS 1.2 from "+c.set.cipher)
+	}
+	if c.set.family != "" {
+		parts = append(parts, "IPv"+c.set.family+" only")
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (c *Channel) trust(m *material) string {
+	if c.cfg.CA == "" {
+		return "the authorities of the system"
+	}
+	if n := len(m.roots); n > 1 {
+		return fmt.Sprintf("tca %s (%d certificates)", c.cfg.CA, n)
+	}
+	return "tca " + c.cfg.CA
+}
+
+// wanted is the name the peer must bear, "" for any; dialled is used when the
+// configuration names no host. An IPv6 host stands in brackets, as in socat.
+func (c *Channel) wanted(dialled string) string {
+	if c.set.commonname != nil {
+		return *c.set.commonname
+	}
+	if c.cfg.Role == Joiner {
+		return ""
+	}
+	host := c.cfg.Host
+	if host == "" {
+		host = dialled
+	}
+	if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
+		return "[" + host + "]"
+	}
+	return host
+}

@@ -1,24 +1,33 @@
 package tls
 
 import (
-	"context"
 	"crypto/sha256"
 	stdtls "crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
-	"net"
-	"time"
+	"errors"
+	"io"
+	"sync/atomic"
+	"syscall"
 )
 
-// Conn is a connection after its handshake.
+// recordSize is the most plain text one TLS record holds.
+const recordSize = 16 << 10
+
+// Conn is a connection after its handshake. Like any net.Conn it may be read and
+// written by two goroutines. Writes of 32 KiB to 256 KiB are the fastest.
 type Conn struct {
 	*stdtls.Conn
-	peer Peer
-	own  bool
+	batch *batch
+	ends  ends
+	peer  Peer
+	own   bool
+	heard atomic.Bool // the peer has sent something
 }
 
-// Peer is who is at the other end. Without a certificate (verify=0 on the
-// joiner) only Addr, Version and Cipher are set.
+// Peer is who is at the other end. Without a certificate (verify=0 on the joiner)
+// only Addr, Version and Cipher are set. The texts are fit to be logged; what the
+// certificate says byte by byte is in Leaf.
 type Peer struct {
 	Subject     string // distinguished name
 	CommonName  string // the first CN of the subject
@@ -31,34 +40,7 @@ type Peer struct {
 	Resumed     bool // by a session ticket; the certificate is that of the first handshake
 }
 
-// Own tells that the peer is our own binary: it agreed on [ALPN], and a hello follows.
-func (c *Conn) Own() bool { return c.own }
-
-// Peer tells who is at the other end.
-func (c *Conn) Peer() Peer { return c.peer }
-
-// Explain puts into words what the peer meant by closing the connection or by an
-// alert. Errors that say nothing about the channel come back unchanged.
-func (c *Conn) Explain(err error) error { return err }
-
-// Server makes the joiner's side of the handshake on an accepted connection. On
-// an error raw is closed. A connection that was closed before it said anything
-// (a port probe) is an error that errors.Is(err, ErrProbe).
-func (c *Channel) Server(ctx context.Context, raw net.Conn) (*Conn, error) {
-	cfg, err := c.config()
-	if err != nil {
-		return nil, err
-	}
-	return handshake(ctx, stdtls.Server(raw, cfg), c.cfg.HandshakeTimeout)
-}
-
-func handshake(ctx context.Context, tc *stdtls.Conn, limit time.Duration) (*Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	if err := tc.HandshakeContext(ctx); err != nil {
-		tc.Close()
-		return nil, err
-	}
+func newConn(tc *stdtls.Conn, b *batch, e ends) *Conn {
 	s := tc.ConnectionState()
 	p := Peer{
 		Addr:    tc.RemoteAddr().String(),
@@ -68,11 +50,68 @@ func handshake(ctx context.Context, tc *stdtls.Conn, limit time.Duration) (*Conn
 	}
 	if len(s.PeerCertificates) > 0 {
 		p.Leaf = s.PeerCertificates[0]
-		p.Subject = p.Leaf.Subject.String()
-		p.CommonName = p.Leaf.Subject.CommonName
+		p.Subject = printable(p.Leaf.Subject.String())
+		cn, _ := firstCN(p.Leaf)
+		p.CommonName = printable(cn)
 		p.Serial = p.Leaf.SerialNumber.Text(16)
 		sum := sha256.Sum256(p.Leaf.Raw)
 		p.Fingerprint = hex.EncodeToString(sum[:])
 	}
-	return &Conn{Conn: tc, peer: p, own: s.NegotiatedProtocol == ALPN}, nil
+	return &Conn{Conn: tc, batch: b, ends: e, peer: p, own: s.NegotiatedProtocol == ALPN}
+}
+
+// Own tells that the peer is our own binary: it agreed on [ALPN], and a hello follows.
+func (c *Conn) Own() bool { return c.own }
+
+// Peer tells who is at the other end.
+func (c *Conn) Peer() Peer { return c.peer }
+
+// Read reads from the connection. An alert of the peer, a refused certificate of
+// ours for instance, is an [Error] with a hint.
+func (c *Conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && !c.heard.Load() {
+		c.heard.Store(true)
+	}
+	if err != nil {
+		err = c.ends.alert(err)
+	}
+	return n, err
+}
+
+// Write writes to the connection and returns when all of p has gone to the
+// operating system. After an error nothing is known about how much arrived.
+func (c *Conn) Write(p []byte) (int, error) {
+	if len(p) <= recordSize {
+		return c.Conn.Write(p)
+	}
+	c.batch.begin()
+	n, err := c.Conn.Write(p)
+	if endErr := c.batch.end(); err == nil && endErr != nil {
+		n, err = 0, endErr
+	}
+	return n, err
+}
+
+// Close says goodbye to the peer and closes the connection; a Write under way is
+// broken off instead.
+func (c *Conn) Close() error {
+	if c.batch.writing() {
+		c.batch.Close()
+	}
+	return c.Conn.Close()
+}
+
+// Explain puts into words what the peer meant by closing the connection without a
+// word, which is how socat refuses a name. It is for the error that ended the use
+// of c; errors that say nothing about the channel come back unchanged.
+func (c *Conn) Explain(err error) error {
+	err = c.ends.alert(err)
+	cut := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	if _, told := errors.AsType[*Error](err); told || !cut || c.heard.Load() {
+		return err
+	}
+	return c.ends.fault("look at its log; most often it does not accept "+c.ends.ownFile+": its tca or its sockopt commonname forbids it",
+		"closed the connection after the handshake without a word: %w", err)
 }

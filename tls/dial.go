@@ -7,18 +7,20 @@ import (
 	"strconv"
 )
 
-// Dial connects to the joiner and makes the handshake. The peer was verified when
-// it returns, but a joiner that speaks TLS 1.3 may still refuse our certificate:
-// that error comes with the first Read.
+// Dial connects to the joiner and makes the handshake. The joiner is verified when
+// it returns; with TLS 1.3 it may still refuse our certificate, and that error
+// comes with the first Read.
 func (c *Channel) Dial(ctx context.Context, host string, port int) (*Conn, error) {
-	cfg, err := c.config()
-	if err != nil {
-		return nil, err
-	}
 	d := net.Dialer{Timeout: c.cfg.ConnectTimeout}
-	raw, err := d.DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
-	if err != nil {
-		return nil, err
+	addr := net.JoinHostPort(host, strconv.Itoa(port))
+	raw, err := d.DialContext(ctx, c.set.network("tcp"), addr)
+	switch {
+	case ctx.Err() != nil && err != nil:
+		return nil, &Error{Object: "joiner " + addr, Err: context.Cause(ctx)}
+	case err != nil:
+		return nil, c.dialFault(addr, err)
 	}
-	return handshake(ctx, stdtls.Client(raw, cfg), c.cfg.HandshakeTimeout)
+	p := c.current()
+	cfg, v := c.connection(p, host)
+	return c.handshake(ctx, raw, p, stdtls.Client, cfg, v)
 }

@@ -34,10 +34,9 @@ func fault(object, hint, format string, args ...any) *Error {
 	return &Error{Object: object, Err: fmt.Errorf(format, args...), hint: hint}
 }
 
+// ErrNoCertificate is an empty tcert, for which the stock script has an exit code of its own.
+var ErrNoCertificate = errors.New("is not set")
+
 // ErrProbe is a connection that was closed before its first byte: a health check
 // or a port scan, no peer.
 var ErrProbe = errors.New("closed the connection before it said anything")
-
-// Explain turns a TLS alert of the peer, which often comes with the first Read
-// only, into words with a hint. Other errors come back unchanged.
-func Explain(err error) error { return err }

@@ -2,8 +2,14 @@ package tls
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
+	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
+	"syscall"
 )
 
 // Listener is a plain TCP listener; each accepted connection goes to [Channel.Server].
@@ -21,10 +27,104 @@ func (l *Listener) Note() string { return l.note }
 // IPv6 address; "" means all addresses. A taken port is an error that
 // errors.Is(err, syscall.EADDRINUSE).
 func (c *Channel) Listen(ctx context.Context, host string, port int) (*Listener, error) {
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	addrs, why, err := c.bindable(ctx, host)
 	if err != nil {
 		return nil, err
 	}
-	return &Listener{Listener: ln}, nil
+	for _, a := range addrs {
+		ln, err := c.listen(ctx, "tcp", a.String(), port)
+		if err == nil {
+			return &Listener{Listener: ln}, nil
+		}
+		if !errors.Is(err, syscall.EADDRNOTAVAIL) {
+			return nil, err
+		}
+		why = fmt.Sprintf("%s is not an address of this machine", host)
+	}
+	ln, err := c.listen(ctx, c.anyNetwork(), "", port)
+	if err != nil {
+		return nil, err
+	}
+	l := &Listener{Listener: ln}
+	if why != "" {
+		l.note = why + ": listening on all addresses"
+	}
+	return l, nil
+}
+
+// bindable finds the addresses that host stands for. None means all addresses of
+// this machine; why says what is the matter with host then.
+func (c *Channel) bindable(ctx context.Context, host string) (addrs []netip.Addr, why string, err error) {
+	if host == "" {
+		return nil, "", nil
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		ip = ip.Unmap()
+		switch {
+		case ip.Is4() && c.set.family == "6" || ip.Is6() && c.set.family == "4":
+			return nil, "", fault("sockopt pf", "remove pf from sockopt, it is never needed", "%s is not an IPv%s address", host, c.set.family)
+		case ip.IsUnspecified():
+			return nil, "", nil
+		}
+		return []netip.Addr{ip}, "", nil
+	}
+	limited, cancel := context.WithTimeout(ctx, c.cfg.ConnectTimeout)
+	defer cancel()
+	addrs, err = c.lookup(limited, c.set.network("ip"), host)
+	switch {
+	case ctx.Err() != nil:
+		return nil, "", &Error{Object: "listen on " + host, Err: context.Cause(ctx)}
+	case err != nil:
+		return nil, fmt.Sprintf("%s cannot be resolved (%v)", host, err), nil
+	}
+	for i := range addrs {
+		addrs[i] = addrs[i].Unmap()
+	}
+	// IPv4 first, as socat's listener.
+	slices.SortStableFunc(addrs, func(a, b netip.Addr) int { return a.BitLen() - b.BitLen() })
+	loopback := !slices.ContainsFunc(addrs, func(a netip.Addr) bool { return !a.IsLoopback() })
+	if loopback && host != "localhost" && !strings.HasSuffix(host, ".localhost") {
+		// Debian's /etc/hosts gives the host's own name the address 127.0.1.1,
+		// where no donor would find this node.
+		return nil, fmt.Sprintf("%s is a loopback address on this machine", host), nil
+	}
+	return addrs, "", nil
+}
+
+// anyNetwork is the network that stands for all addresses. With pf=ip6 IPv4 comes
+// in too, as with socat (G5).
+func (c *Channel) anyNetwork() string {
+	if c.set.family == "4" {
+		return "tcp4"
+	}
+	return "tcp"
+}
+
+func (c *Channel) listen(ctx context.Context, network, host string, port int) (net.Listener, error) {
+	addr := net.JoinHostPort(host, strconv.Itoa(port))
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, network, addr)
+	switch {
+	case err == nil:
+		return ln, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		if host == "" {
+			addr = "port " + strconv.Itoa(port)
+		}
+		return nil, fault("listen on "+addr, fmt.Sprintf("another SST may still run; ss -ltnp 'sport = :%d' shows who has it, wsrep_sst_receive_address sets another port", port),
+			"the port is taken: %w", unwrapOp(err))
+	case errors.Is(err, syscall.EACCES):
+		return nil, fault("listen on "+addr, "a port below 1024 needs privileges; SELinux may allow mariadbd some ports only (semanage port -a -t mysqld_port_t -p tcp PORT)",
+			"is not allowed: %w", unwrapOp(err))
+	}
+	return nil, &Error{Object: "listen on " + addr, Err: unwrapOp(err)}
+}
+
+// unwrapOp takes off what net puts before the cause and our own text says already.
+func unwrapOp(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op.Err
+	}
+	return err
 }
