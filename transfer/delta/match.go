@@ -14,8 +14,8 @@ import (
 // shrinks or cannot be read ends as described there.
 //
 // What a database leaves on disk are pages that stayed or changed where they are. So each block is first compared with
-// the one at its own place, and when that differs, with the next place: if that is unchanged the changed block is sent as it
-// is. Only where two blocks in a row differ is the old content searched for byte by byte.
+// the one at its own place, then with all others; and when the next one is unchanged at its place, the changed block is sent
+// as it is. Only where two blocks in a row differ is the old content searched for byte by byte.
 func (s *FileSender) Match(ctx context.Context, w *wire.Writer, f io.ReaderAt, size int64, sums *Sums) error {
 	if !sums.Usable() || s.a.WholeOnly() {
 		return s.Whole(ctx, w, f, size)
@@ -82,6 +82,9 @@ func (m *matcher) run(ctx context.Context) error {
 		}
 		block := m.own(o)
 		if block == none {
+			block = m.here(o)
+		}
+		if block == none {
 			if block = m.ahead(o); block != none {
 				o += m.blen
 			} else {
@@ -142,6 +145,25 @@ func (m *matcher) own(o int64) int32 {
 	return int32(i)
 }
 
+// here returns any block that may be used at o.
+func (m *matcher) here(o int64) int32 {
+	if m.hopeless(o) {
+		return none
+	}
+	if m.index == nil {
+		m.index = newIndex(m.sums, m.full)
+	}
+	if m.rollAt != o {
+		m.roll, m.rollAt = NewRoll(m.at(o, m.blen)), o
+	}
+	return m.find(o, m.roll.Sum())
+}
+
+// hopeless reports whether from o on all blocks are written over.
+func (m *matcher) hopeless(o int64) bool {
+	return !m.any && o > int64(m.full-1)*m.blen
+}
+
 // ahead returns the block after the one at its own place o, if that one is unchanged at its own place. Finding anything in
 // between could not save a byte: what it saved before that place it would cost behind it.
 func (m *matcher) ahead(o int64) int32 {
@@ -165,25 +187,16 @@ func (m *matcher) strong(o, n int64) []byte {
 	return m.s.a.Block(m.at(o, n), m.s.digest[:0])[:m.sums.Head.S2Len]
 }
 
-// search looks for the first offset from o on where any block may be used, up to the next place where a block can be
-// unchanged, or to the end of the window. It returns where to go on and what to put there.
+// search looks for the first offset behind o where any block may be used, up to the next place where a block can be
+// unchanged, or to the end of the window. It returns where to go on and what to put there. The window at o is in m.roll.
 func (m *matcher) search(o int64) (int64, int32) {
 	to := m.end() - m.blen + 1 // first offset not to be looked at
 	if next := o/m.blen + 1; next < int64(m.full) {
 		to = min(to, next*m.blen)
-	} else if !m.any && o > int64(m.full-1)*m.blen {
-		return to, none // all blocks are overwritten
-	}
-	if m.index == nil {
-		m.index = newIndex(m.sums, m.full)
-	}
-	if m.rollAt != o {
-		m.roll = NewRoll(m.at(o, m.blen))
+	} else if m.hopeless(o) {
+		return to, none
 	}
 	m.rollAt = -1
-	if block := m.find(o, m.roll.Sum()); block != none {
-		return o, block
-	}
 	// This is Roll.Roll with its state in registers, the sums in the upper halves of their words.
 	n, s1, s2 := m.roll.n<<16, m.roll.s1<<16, m.roll.s2<<16
 	filter, shift := m.index.filter, m.index.fshift
