@@ -1,0 +1,140 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Module is a place that the joiner offers.
+type Module struct {
+	Root Root
+	Name string // full name
+	Dir  string
+	// Protect are filter rules, relative to the module: what they exclude is neither
+	// written nor removed, whatever the donor says.
+	Protect []string
+}
+
+// Receive is what a joiner offers and cares for.
+type Receive struct {
+	Modules []Module
+	// Links are the databases of the joiner that are symbolic links, with the
+	// directories they lead to: what comes for them goes there.
+	Links map[string]string
+	// Missing are configured directories that do not exist yet. The server needs
+	// them, and making them harms nothing.
+	Missing []string
+}
+
+// Joiner makes the joiner's plan. complete is the name of the magic file.
+func Joiner(p Places, base, complete string) (*Receive, error) {
+	r := &Receive{Links: map[string]string{}}
+	entries, err := os.ReadDir(p.Datadir)
+	if err != nil {
+		return nil, fmt.Errorf("list the data directory: %w", err)
+	}
+	branches := []branch{{dir: p.Datadir}}
+	var protect []string
+	for _, e := range entries {
+		if e.Type()&fs.ModeSymlink == 0 {
+			continue
+		}
+		name := e.Name()
+		file := filepath.Join(p.Datadir, name)
+		info, err := os.Stat(file)
+		switch {
+		case err == nil && info.IsDir():
+			r.Links[name] = resolve(file)
+			branches = append(branches, branch{dir: resolve(file), rel: name})
+		case err != nil:
+			// Nothing can be received through it, and it is not ours to remove.
+			protect = append(protect, "- /"+literal(name, false))
+		}
+	}
+	cuts := p.cuts(branches)
+	for name := range r.Links {
+		if cutsOut(cuts, name, true) {
+			delete(r.Links, name)
+		}
+	}
+	for _, root := range Roots {
+		m := Module{Root: root, Name: base + root.Suffix(), Dir: p.Dir(root)}
+		if err := m.check(); errors.Is(err, fs.ErrNotExist) {
+			if !slices.Contains(r.Missing, m.Dir) {
+				r.Missing = append(r.Missing, m.Dir)
+			}
+		} else if err != nil {
+			return nil, err
+		}
+		if root == DataDir {
+			m.Protect = dataRules(p, protect, cuts, complete)
+		} else {
+			m.Protect = append(accept(p, root), "- /*")
+		}
+		r.Modules = append(r.Modules, m)
+	}
+	return r, nil
+}
+
+// dataRules let into the data directory what the table of kinds has for it, the
+// magic file and databases, and nothing else.
+func dataRules(p Places, protect []string, cuts []cut, complete string) []string {
+	rules := append(excludeAll(housekeeping), protect...)
+	for _, c := range cuts {
+		rules = append(rules, c.rules("")...)
+	}
+	rules = append(rules, "+ /"+literal(complete, false), "+ /"+BinlogArchive)
+	// A script may send everything by this module.
+	var here []Root
+	for _, root := range Roots {
+		if sameDir(p.Dir(root), p.Datadir) {
+			here = append(here, root)
+		}
+	}
+	rules = append(rules, accept(p, here...)...)
+	return append(rules, "+ /*/", "- /*")
+}
+
+// accept is what may be received for roots: all that any version of the scripts
+// sends, look-alikes included.
+func accept(p Places, roots ...Root) []string {
+	var rules []string
+	wide := map[Root][]string{
+		HomeDir: {"ibdata*", "ib_lru_dump"}, LogDir: {"ib_logfile*"}, UndoDir: {"undo*"}, AriaDir: {"aria_log*"},
+	}
+	for _, r := range Roots {
+		if !slices.Contains(roots, r) {
+			continue
+		}
+		globs := wide[r]
+		for _, g := range p.globs(r) {
+			if !strings.ContainsAny(g, "*?[") && !matches(globs, g) {
+				globs = append(globs, g)
+			}
+		}
+		rules = append(rules, includeAll(globs)...)
+	}
+	return rules
+}
+
+// check makes sure that the module can be written to.
+func (m Module) check() error {
+	info, err := os.Stat(m.Dir)
+	if err != nil {
+		return fmt.Errorf("%s: %w", m.Root.Key(), err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%s %s is not a directory", m.Root.Key(), m.Dir)
+	}
+	if err := unix.Faccessat(unix.AT_FDCWD, m.Dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+		return fmt.Errorf("%s %s may not be written to by the user that mariadbd runs as: %w", m.Root.Key(), m.Dir, err)
+	}
+	return nil
+}
