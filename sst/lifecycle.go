@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"wsrep_sst_rsync_tunnel/sst/plan"
 )
 
 // Prefixes of the names under which files wait at the joiner. mariadbd looks at
@@ -37,18 +40,17 @@ const (
 //
 // Its methods are not for concurrent use; the joiner holds a lock.
 type datadir struct {
+	plan   plan.Places // which files are which
 	places []place
-	// incoming says which top-level files arrive under foreign names, stale which
-	// ones are not sent and must not meet the new data.
-	incoming, stale func(name string) bool
-	disk            disk
-	state           string
+	disk   disk
+	state  string
 }
 
 // A place is one directory that the joiner receives into. Several modules may have
 // the same one.
 type place struct {
-	module   string // suffix of the module's name: "", "log_dir", ...
+	kind     plan.Root
+	dir      string
 	root     *os.Root
 	dev, ino uint64
 }
@@ -83,8 +85,21 @@ func withDir(f func(*os.File) error) func(*os.Root) error {
 	}
 }
 
-// openPlace opens a directory that must be there: we never make one.
-func openPlace(module, dir string) (place, error) {
+// openDatadir opens the places, all of which must be there: we never make one.
+func openDatadir(p plan.Places) (*datadir, error) {
+	d := &datadir{plan: p, disk: realDisk(), state: saysUntouched}
+	for _, kind := range plan.Roots {
+		at, err := openPlace(kind, p.Dir(kind))
+		if err != nil {
+			d.close()
+			return nil, fail(exitMissing, fmt.Errorf("open %s: %w", kind.Key(), err))
+		}
+		d.places = append(d.places, at)
+	}
+	return d, nil
+}
+
+func openPlace(kind plan.Root, dir string) (place, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return place{}, err
@@ -94,7 +109,7 @@ func openPlace(module, dir string) (place, error) {
 		root.Close()
 		return place{}, err
 	}
-	p := place{module: module, root: root}
+	p := place{kind: kind, dir: dir, root: root}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		p.dev, p.ino = st.Dev, st.Ino
 	}
@@ -113,52 +128,69 @@ func (d *datadir) distinct() []place {
 }
 
 // alias is the name on disk of a file that is not yet what its name says.
-func (d *datadir) alias(name string) (string, bool) {
-	if d.incoming(name) {
-		return newPrefix + name, true
+func (d *datadir) alias(dir string) func(name string) (string, bool) {
+	return func(name string) (string, bool) {
+		if d.plan.Swapped(dir, name) {
+			return newPrefix + name, true
+		}
+		return "", false
 	}
-	return "", false
 }
 
-// files lists the top-level files (no directories) of a place that pass.
-func (p place) files(pass func(name string) bool) ([]string, error) {
-	dir, err := p.root.Open(".")
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	entries, err := dir.ReadDir(-1)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, e := range entries {
-		if !e.IsDir() && pass(e.Name()) {
-			names = append(names, e.Name())
+// isForeign says whether a file of a place arrived under a foreign name.
+func (d *datadir) isForeign(dir, name string) bool {
+	real, ok := strings.CutPrefix(name, newPrefix)
+	return ok && d.plan.Swapped(dir, real)
+}
+
+func isOld(_, name string) bool { return strings.HasPrefix(name, oldPrefix) }
+
+// A topFile is a file at the top of a place.
+type topFile struct {
+	place
+	name string
+}
+
+// files lists the files (no directories) at the top of all places that pass, in the
+// order in which they get their names: the system table space after undo and redo,
+// its first file after all. Without that one mariadbd takes nothing for a database.
+func (d *datadir) files(pass func(dir, name string) bool) ([]topFile, error) {
+	var out []topFile
+	for _, p := range d.distinct() {
+		entries, err := fs.ReadDir(p.root.FS(), ".")
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", p.dir, err)
+		}
+		for _, e := range entries {
+			if !e.IsDir() && pass(p.dir, e.Name()) {
+				out = append(out, topFile{p, e.Name()})
+			}
 		}
 	}
-	slices.SortFunc(names, byRank)
-	return names, nil
+	slices.SortStableFunc(out, func(a, b topFile) int { return d.rank(a) - d.rank(b) })
+	return out, nil
 }
 
-// byRank sorts the files of a place in the order in which they get their names:
-// the system table space after undo and redo, and ibdata1 after all. Without it
-// mariadbd takes nothing else for a database.
-func byRank(a, b string) int {
-	if ra, rb := rank(a), rank(b); ra != rb {
-		return ra - rb
+// lastRank is that of the first file of the system table space.
+const lastRank = 3
+
+// firstSystemFile is ibdata1, or what innodb_data_file_path has in its place.
+func (d *datadir) firstSystemFile() string {
+	if len(d.plan.SystemFiles) > 0 {
+		return filepath.Base(d.plan.SystemFiles[0])
 	}
-	return strings.Compare(a, b)
+	return "ibdata1"
 }
 
-func rank(name string) int {
-	name = strings.TrimPrefix(strings.TrimPrefix(name, newPrefix), oldPrefix)
-	switch {
-	case name == "ibdata1":
-		return 3
-	case strings.HasPrefix(name, "ibdata"):
+func (d *datadir) rank(f topFile) int {
+	name := strings.TrimPrefix(f.name, newPrefix)
+	switch d.plan.In(f.dir, name) {
+	case plan.System:
+		if name == d.firstSystemFile() {
+			return lastRank
+		}
 		return 2
-	case strings.HasPrefix(name, "ib_logfile"):
+	case plan.Redo:
 		return 1
 	}
 	return 0
@@ -168,53 +200,44 @@ func rank(name string) int {
 // set aside is the older state and stays; whatever stands in its place now is what
 // mariadbd made since, and goes.
 func (d *datadir) setAside(say func(string)) error {
-	places := d.distinct()
-	kept := false
-	for _, p := range places {
-		old, err := p.files(func(name string) bool { return strings.HasPrefix(name, oldPrefix) })
-		if err != nil {
-			return fmt.Errorf("look for files of an earlier SST: %w", err)
-		}
-		kept = kept || len(old) > 0
+	old, err := d.files(isOld)
+	if err != nil {
+		return err
 	}
-	type act struct {
-		place
-		name string
+	files, err := d.files(func(dir, name string) bool { return d.plan.Swapped(dir, name) || d.plan.Stale(dir, name) })
+	if err != nil {
+		return err
 	}
-	var acts []act
-	for _, p := range places {
-		names, err := p.files(func(name string) bool { return d.incoming(name) || d.stale(name) })
-		if err != nil {
-			return fmt.Errorf("look for files to set aside: %w", err)
-		}
-		for _, name := range names {
-			acts = append(acts, act{p, name})
-		}
-	}
-	// ibdata1 first: from then on no mixture can start.
-	slices.SortStableFunc(acts, func(a, b act) int { return byRank(b.name, a.name) })
 	d.state = saysIncomplete
-	for _, a := range acts {
-		var err error
-		if kept {
-			err = d.disk.remove(a.root, a.name)
+	slices.Reverse(files) // ibdata1 first: from then on no mixture can start
+	for _, f := range files {
+		if len(old) > 0 {
+			err = d.disk.remove(f.root, f.name)
 		} else {
-			err = d.disk.rename(a.root, a.name, oldPrefix+a.name)
+			err = d.disk.rename(f.root, f.name, oldPrefix+f.name)
 		}
 		if err != nil {
-			return fmt.Errorf("set %s of %s aside: %w", a.name, a.root.Name(), err)
+			return fmt.Errorf("set %s of %s aside: %w", f.name, f.dir, err)
 		}
 	}
-	for _, p := range places {
-		if err := d.disk.syncDir(p.root); err != nil {
-			return fmt.Errorf("sync %s: %w", p.root.Name(), err)
-		}
+	if err := d.syncNames(); err != nil {
+		return err
 	}
 	switch {
-	case kept && len(acts) > 0:
-		say(fmt.Sprintf("an earlier SST did not end here: its set-aside files stay, %d newer ones are removed", len(acts)))
-	case len(acts) > 0:
-		say(fmt.Sprintf("set aside %d files of the old InnoDB; from here on this datadir needs an SST to the end", len(acts)))
+	case len(old) > 0:
+		say(fmt.Sprintf("an earlier SST was not completed here: what it set aside stays, %d newer files are removed", len(files)))
+	case len(files) > 0:
+		say(fmt.Sprintf("set aside %d files of the old InnoDB; from here on this datadir needs an SST to its end", len(files)))
+	}
+	return nil
+}
+
+// syncNames makes the directories of all places durable.
+func (d *datadir) syncNames() error {
+	for _, p := range d.distinct() {
+		if err := d.disk.syncDir(p.root); err != nil {
+			return fmt.Errorf("sync %s: %w", p.dir, err)
+		}
 	}
 	return nil
 }
@@ -223,72 +246,68 @@ func (d *datadir) setAside(say func(string)) error {
 // written to the disks, then the files get their names, then the old ones go.
 // others are further roots that received files (links inside the data directory).
 func (d *datadir) finish(others []*os.Root, warn func(string)) error {
-	places := d.distinct()
-	arrived := map[place][]string{}
-	var all []string
-	for _, p := range places {
-		names, err := p.files(d.isForeign)
-		if err != nil {
-			return fmt.Errorf("look for the files that arrived: %w", err)
-		}
-		arrived[p] = names
-		all = append(all, names...)
-	}
-	if err := whole(all); err != nil {
+	arrived, err := d.files(d.isForeign)
+	if err != nil {
 		return err
 	}
-	if err := d.syncAll(places, others); err != nil {
+	if err := d.whole(arrived); err != nil {
 		return err
 	}
-	// ibdata1 gets its name when all other names are on the disk.
+	if err := d.syncAll(others); err != nil {
+		return err
+	}
+	// The first file of the system table space gets its name when all other names
+	// are on the disk.
 	for _, last := range []bool{false, true} {
-		for _, p := range places {
-			for _, name := range arrived[p] {
-				if (rank(name) == 3) != last {
-					continue
-				}
-				if err := d.disk.rename(p.root, name, strings.TrimPrefix(name, newPrefix)); err != nil {
-					return fmt.Errorf("give %s of %s its name: %w", strings.TrimPrefix(name, newPrefix), p.root.Name(), err)
-				}
+		for _, f := range arrived {
+			if (d.rank(f) == lastRank) != last {
+				continue
+			}
+			name := strings.TrimPrefix(f.name, newPrefix)
+			if err := d.disk.rename(f.root, f.name, name); err != nil {
+				return fmt.Errorf("give %s of %s its name: %w", name, f.dir, err)
 			}
 		}
-		for _, p := range places {
-			if err := d.disk.syncDir(p.root); err != nil {
-				return fmt.Errorf("sync %s: %w", p.root.Name(), err)
-			}
+		if err := d.syncNames(); err != nil {
+			return err
 		}
 	}
 	d.state = saysComplete
-	d.removeOld(places, warn)
+	if err := d.removeOld(); err != nil {
+		warn(fmt.Sprintf("the SST is complete, but files set aside before it only take room now; remove %s* by hand: %v", oldPrefix, err))
+	}
 	return nil
-}
-
-func (d *datadir) isForeign(name string) bool {
-	real, ok := strings.CutPrefix(name, newPrefix)
-	return ok && d.incoming(real)
 }
 
 // whole refuses a transfer without the files that no InnoDB is without: mariadbd
 // would make an empty system table space and call it the donor's state.
-func whole(arrived []string) error {
-	for prefix, what := range map[string]string{"ibdata": "system table space (ibdata1)", "ib_logfile": "redo log (ib_logfile0)"} {
-		if !slices.ContainsFunc(arrived, func(name string) bool { return strings.HasPrefix(name, newPrefix+prefix) }) {
-			return advise(fmt.Errorf("the donor said that all is sent, but no %s has arrived", what),
-				"compare innodb_data_home_dir and innodb_log_group_home_dir of both nodes")
+func (d *datadir) whole(arrived []topFile) error {
+	for _, part := range []struct {
+		file string
+		has  func(topFile) bool
+	}{
+		{d.firstSystemFile(), func(f topFile) bool { return d.rank(f) == lastRank }},
+		{"ib_logfile0", func(f topFile) bool { return d.plan.In(f.dir, strings.TrimPrefix(f.name, newPrefix)) == plan.Redo }},
+	} {
+		if !slices.ContainsFunc(arrived, part.has) {
+			return advise(fmt.Errorf("the donor says that all is sent, but %s has not arrived", part.file),
+				"compare innodb_data_file_path, innodb_data_home_dir and innodb_log_group_home_dir of both nodes")
 		}
 	}
 	return nil
 }
 
 // syncAll writes every file system that received something to its disk, once.
-func (d *datadir) syncAll(places []place, others []*os.Root) error {
-	roots := make([]*os.Root, 0, len(places)+len(others))
-	for i, p := range places {
-		if !slices.ContainsFunc(places[:i], func(q place) bool { return q.dev == p.dev }) {
+func (d *datadir) syncAll(others []*os.Root) error {
+	roots := slices.Clone(others)
+	var seen []uint64
+	for _, p := range d.distinct() {
+		if !slices.Contains(seen, p.dev) {
+			seen = append(seen, p.dev)
 			roots = append(roots, p.root)
 		}
 	}
-	for _, root := range append(roots, others...) {
+	for _, root := range roots {
 		if err := d.disk.syncAll(root); err != nil {
 			return fmt.Errorf("write %s to the disk: %w", root.Name(), err)
 		}
@@ -296,23 +315,18 @@ func (d *datadir) syncAll(places []place, others []*os.Root) error {
 	return nil
 }
 
-// removeOld removes what was set aside. The SST is complete already: what cannot
-// be removed only takes room.
-func (d *datadir) removeOld(places []place, warn func(string)) {
-	for _, p := range places {
-		names, err := p.files(func(name string) bool { return strings.HasPrefix(name, oldPrefix) })
-		for _, name := range names {
-			if e := d.disk.remove(p.root, name); e != nil && !errors.Is(e, fs.ErrNotExist) {
-				err = e
-			}
-		}
-		if err == nil && len(names) > 0 {
-			err = d.disk.syncDir(p.root)
-		}
-		if err != nil {
-			warn(fmt.Sprintf("set-aside files of %s could not be removed, remove %s* by hand: %v", p.root.Name(), oldPrefix, err))
+// removeOld removes what was set aside.
+func (d *datadir) removeOld() error {
+	old, err := d.files(isOld)
+	for _, f := range old {
+		if e := d.disk.remove(f.root, f.name); e != nil && !errors.Is(e, fs.ErrNotExist) {
+			err = fmt.Errorf("remove %s of %s: %w", f.name, f.dir, e)
 		}
 	}
+	if err == nil && len(old) > 0 {
+		err = d.syncNames()
+	}
+	return err
 }
 
 // close closes the roots.

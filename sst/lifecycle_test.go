@@ -4,43 +4,23 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"wsrep_sst_rsync_tunnel/sst/plan"
 	"wsrep_sst_rsync_tunnel/sst/report"
 )
 
-func testIncoming(name string) bool {
-	for _, p := range []string{"ibdata", "undo", "ib_logfile"} {
-		if rest, ok := strings.CutPrefix(name, p); ok && rest != "" && strings.Trim(rest, "0123456789") == "" {
-			return true
-		}
-	}
-	return false
-}
-
-func testStale(name string) bool {
-	return slices.Contains([]string{"ib_buffer_pool", "ibtmp1", "ddl_recovery.log", "tc.log"}, name)
-}
-
-// openDatadir opens directories as the places of a joiner; modules may share one.
-func openDatadir(t *testing.T, dirs map[string]string) *datadir {
+// openTestDatadir opens directories as the places of a joiner; "" stands for the
+// data directory.
+func openTestDatadir(t *testing.T, p plan.Places) *datadir {
 	t.Helper()
-	d := &datadir{incoming: testIncoming, stale: testStale, disk: realDisk(), state: saysUntouched}
-	for _, module := range []string{"", "data_dir", "log_dir", "undo_dir", "aria_log"} {
-		dir, ok := dirs[module]
-		if !ok {
-			dir = dirs[""]
-		}
-		p, err := openPlace(module, dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		d.places = append(d.places, p)
+	d, err := openDatadir(p)
+	if err != nil {
+		t.Fatal(err)
 	}
 	t.Cleanup(d.close)
 	return d
@@ -58,7 +38,7 @@ func member(t *testing.T, dir string) {
 func TestSetAsideLeavesNoInnoDB(t *testing.T) {
 	dir := t.TempDir()
 	member(t, dir)
-	d := openDatadir(t, map[string]string{"": dir})
+	d := openTestDatadir(t, plan.Places{Datadir: dir})
 	var order []string
 	rename := d.disk.rename
 	d.disk.rename = func(root *os.Root, from, to string) error {
@@ -91,7 +71,7 @@ func TestSetAsideKeepsTheFilesOfTheFirstAttempt(t *testing.T) {
 	write(t, dir, "ibdata1", "fresh and empty, by mariadbd's recovery")
 	write(t, dir, "undo001", "fresh and empty")
 	write(t, dir, "ib_logfile0", "fresh and empty")
-	d := openDatadir(t, map[string]string{"": dir})
+	d := openTestDatadir(t, plan.Places{Datadir: dir})
 	if err := d.setAside(func(s string) { t.Log(s) }); err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +88,7 @@ func TestFinishGivesTheNames(t *testing.T) {
 	member(t, data)
 	write(t, logs, "ib_logfile0", "old")
 	write(t, undo, "undo001", "old")
-	d := openDatadir(t, map[string]string{"": data, "log_dir": logs, "undo_dir": undo})
+	d := openTestDatadir(t, plan.Places{Datadir: data, RedoDir: logs, UndoDir: undo})
 	if err := d.setAside(func(s string) { t.Log(s) }); err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +113,7 @@ func TestFinishGivesTheNames(t *testing.T) {
 	}
 	want := []string{
 		"sync all", // one file system in this test
-		"name ibdata2", "name ib_logfile0", "name undo001", "sync names", "sync names", "sync names",
+		"name undo001", "name ib_logfile0", "name ibdata2", "sync names", "sync names", "sync names",
 		"name ibdata1", "sync names", "sync names", "sync names",
 		"sync names", "sync names", "sync names", // after the old ones are gone
 	}
@@ -141,7 +121,9 @@ func TestFinishGivesTheNames(t *testing.T) {
 		t.Error(diff)
 	}
 	for dir, want := range map[string][]string{
-		data: {"aria_log_control", "db1/", "db1/ibdata1", "db1/t.ibd", grastateFile, "ibdata1", "ibdata2", "undo_db/", "undo_db/t.ibd"},
+		data: {"aria_log_control", "db1/", "db1/ibdata1", "db1/t.ibd", grastateFile,
+			"ib_logfile0", // not where the redo log is: nobody looks at it
+			"ibdata1", "ibdata2", "undo001", "undo002", "undo_db/", "undo_db/t.ibd"},
 		logs: {"ib_logfile0"},
 		undo: {newPrefix + "stranger", "undo001"},
 	} {
@@ -166,7 +148,7 @@ func TestFinishRefusesHalfAnInnoDB(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			d := openDatadir(t, map[string]string{"": dir})
+			d := openTestDatadir(t, plan.Places{Datadir: dir})
 			if err := d.setAside(func(string) {}); err != nil {
 				t.Fatal(err)
 			}
@@ -190,7 +172,7 @@ func TestFinishFailingAtEachStep(t *testing.T) {
 	for step := range 8 {
 		dir := t.TempDir()
 		member(t, dir)
-		d := openDatadir(t, map[string]string{"": dir})
+		d := openTestDatadir(t, plan.Places{Datadir: dir})
 		if err := d.setAside(func(string) {}); err != nil {
 			t.Fatal(err)
 		}
@@ -259,7 +241,7 @@ func TestSpaceIsCountedPerFileSystem(t *testing.T) {
 		{"enough is free", 10 << 20, map[string]int64{"": 9 << 20}, true},
 		{"enough with what is written over", 8 << 20, map[string]int64{"": 9 << 20}, true},
 		{"not enough even so", 7 << 20, map[string]int64{"": 9 << 20}, false},
-		{"places of one file system add up", 8 << 20, map[string]int64{"": 5 << 20, "log_dir": 5 << 20}, false},
+		{"places of one file system add up", 8 << 20, map[string]int64{"": 5 << 20, "-log_dir": 5 << 20}, false},
 		{"unknown places do not count", 1 << 20, map[string]int64{"": 1 << 20, "other": 1 << 40}, true},
 		{"nothing comes", 0, nil, true},
 	} {
@@ -268,7 +250,7 @@ func TestSpaceIsCountedPerFileSystem(t *testing.T) {
 			write(t, dir, "db1/t.ibd", content)
 			write(t, dir, "ibdata1", content) // set aside: no room to win
 			write(t, logs, "ib_logfile0", content)
-			d := openDatadir(t, map[string]string{"": dir, "log_dir": logs})
+			d := openTestDatadir(t, plan.Places{Datadir: dir, RedoDir: logs})
 			d.disk.space = func(*os.Root) (int64, error) { return c.free, nil }
 			err := d.fits(t.Context(), c.need)
 			if (err == nil) != c.fits {
@@ -284,7 +266,7 @@ func TestSpaceIsCountedPerFileSystem(t *testing.T) {
 func TestRoomCountsWhatAnEarlierAttemptReceived(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, newPrefix+"ibdata1", strings.Repeat("x", 1<<20))
-	d := openDatadir(t, map[string]string{"": dir})
+	d := openTestDatadir(t, plan.Places{Datadir: dir})
 	d.disk.space = func(*os.Root) (int64, error) { return 5 << 20, nil }
 	if got, err := d.room(t.Context()); err != nil || got != 6<<20 {
 		t.Errorf("%d, %v", got, err)

@@ -39,13 +39,14 @@ func (s shortage) Error() string {
 
 func (s shortage) Hint() string { return "make room on this file system; nothing was changed" }
 
-// fits checks need, the bytes that would come for each module, against the file
+// fits checks need, the bytes that would come for each module (by the suffix of its
+// name), against the file
 // systems of the places. What is there and would be written over or removed counts
 // as room, but only if it must: finding it out takes a walk.
 func (d *datadir) fits(ctx context.Context, need map[string]int64) error {
 	byDev := map[uint64]int64{}
 	for _, p := range d.places {
-		byDev[p.dev] += need[p.module]
+		byDev[p.dev] += need[p.kind.Suffix()]
 	}
 	for _, p := range d.distinct() {
 		want := byDev[p.dev]
@@ -65,7 +66,7 @@ func (d *datadir) fits(ctx context.Context, need map[string]int64) error {
 			return err
 		}
 		if want > free+reuse {
-			return shortage{dir: p.root.Name(), need: want, free: free, reuse: reuse}
+			return shortage{dir: p.dir, need: want, free: free, reuse: reuse}
 		}
 	}
 	return nil
@@ -112,7 +113,7 @@ func (d *datadir) reusable(ctx context.Context, dev uint64) (int64, error) {
 				}
 				return err
 			}
-			if e.IsDir() || !strings.Contains(name, "/") && !d.isForeign(name) {
+			if e.IsDir() || !strings.Contains(name, "/") && !d.isForeign(p.dir, name) {
 				return nil
 			}
 			info, err := e.Info()
