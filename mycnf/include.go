@@ -24,17 +24,17 @@ func (r *reader) directive(file string, n int, line string, depth int) error {
 	switch {
 	case keyword != "include" && keyword != "includedir": // [69]
 		return nil
-	case arg == "":
-		return fmt.Errorf("option file %s line %d: !%s without a name", file, n, keyword)
 	case depth >= MaxDepth:
-		r.warn("option file %s line %d: !%s %s is left out, more than %d levels deep", file, n, keyword, arg, MaxDepth)
+		r.warn("option file %s line %d: !%s %s is left out, more than %d levels deep", shown(file), n, keyword, shown(arg), MaxDepth)
 		return nil
+	case arg == "":
+		return fmt.Errorf("option file %s line %d: !%s without a name", shown(file), n, keyword)
 	case keyword == "include":
 		return r.include(arg, depth)
 	}
 	names, err := r.list(arg)
 	if err != nil {
-		return fmt.Errorf("option file %s line %d: !includedir: %w", file, n, err)
+		return fmt.Errorf("option file %s line %d: !includedir %s: %w", shown(file), n, shown(arg), bare(err))
 	}
 	for _, name := range names {
 		if err := r.include(filepath.Join(arg, name), depth); err != nil {
@@ -48,7 +48,7 @@ func (r *reader) directive(file string, n int, line string, depth int) error {
 // gave before counts, and the including file goes on [72, 73].
 func (r *reader) include(name string, depth int) error {
 	if len(name) > MaxName {
-		r.warn("option file %.60s…: not read, its name has more than %d bytes", name, MaxName)
+		r.warn("option file %s…: not read, its name has more than %d bytes", shown(name[:60]), MaxName)
 		return nil
 	}
 	err := r.file(cleanDir(r.expand(name)), depth+1)
@@ -90,7 +90,7 @@ func (r *reader) list(dir string) ([]string, error) {
 	for {
 		some, err := d.Readdirnames(1000)
 		if r.entriesLeft -= len(some); r.entriesLeft < 0 {
-			return nil, limitError("directory " + dir + ": too many entries; is this a directory of option files?")
+			return nil, limitError("directory " + shown(dir) + ": too many entries; is this a directory of option files?")
 		}
 		for _, n := range some {
 			if filepath.Ext(n) == ".cnf" {

@@ -28,6 +28,7 @@
 package mycnf
 
 import (
+	"fmt"
 	"os"
 	"slices"
 )
@@ -75,10 +76,16 @@ type Option struct {
 // Files is the content of all option files. It does not change after Load and
 // is safe for concurrent use.
 type Files struct {
-	options  []Option // of all groups, in file order
+	options  []entry // of all groups, in file order
 	warnings []string
 	suffix   string
 	version  string
+}
+
+// entry is an option with its group as it is compared.
+type entry struct {
+	Option
+	group string
 }
 
 // Load reads all option files.
@@ -99,6 +106,9 @@ func Load(a Args, o LoadOptions) (*Files, error) {
 	r := newReader(o.Dir, home(env))
 	err := r.readAll(a, searchPath(o.Dirs, env))
 	f.warnings = r.warnings
+	if r.unsaid > 0 {
+		f.warnings = append(f.warnings, fmt.Sprintf("option files: %d more such warnings", r.unsaid))
+	}
 	if err == nil {
 		f.options = r.options
 	}

@@ -34,9 +34,9 @@ func series(version string) string {
 func (f *Files) Options(groups ...string) []Option {
 	asked := f.asked(groups)
 	var found []Option
-	for _, o := range f.options {
-		if asked[foldGroup(o.Group)] {
-			found = append(found, o)
+	for _, e := range f.options {
+		if asked[e.group] {
+			found = append(found, e.Option)
 		}
 	}
 	return found

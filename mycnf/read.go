@@ -25,8 +25,9 @@ const (
 type reader struct {
 	dir      string // where relative names start, or ""
 	home     string // for "~"
-	options  []Option
+	options  []entry
 	warnings []string
+	unsaid   int // warnings above maxWarnings
 
 	bytesLeft, filesLeft, entriesLeft, optionsLeft int
 }
@@ -36,44 +37,10 @@ func newReader(dir, home string) *reader {
 		entriesLeft: MaxEntries, optionsLeft: MaxOptions}
 }
 
-// limitError ends everything, also from within an included file.
-type limitError string
-
-func (e limitError) Error() string { return string(e) }
-
-// skippedError says why a file was not read at all. It only is an error where
-// the file is required.
-type skippedError struct {
-	name string
-	err  error
-}
-
-func (e skippedError) Error() string { return "option file " + e.name + ": " + e.err.Error() }
-func (e skippedError) Unwrap() error { return e.err }
-
-func skipped(name string, err error) error {
-	if p, ok := errors.AsType[*fs.PathError](err); ok {
-		err = p.Err // the name is said once
-	}
-	return skippedError{name, err}
-}
-
-func (r *reader) warn(format string, a ...any) {
-	r.warnings = append(r.warnings, fmt.Sprintf(format, a...))
-}
-
-// warnSkipped tells of a file that is there and was not read. That a file is
-// not there needs no word.
-func (r *reader) warnSkipped(e skippedError) {
-	if !errors.Is(e, fs.ErrNotExist) && !errors.Is(e, syscall.ENOTDIR) {
-		r.warn("%v; not read", e)
-	}
-}
-
 // spendFile counts one look at the file system.
 func (r *reader) spendFile(name string) error {
 	if r.filesLeft--; r.filesLeft < 0 {
-		return limitError("option file " + name + ": too many files, or files that include each other")
+		return limitError("option file " + shown(name) + ": too many files, or files that include each other")
 	}
 	return nil
 }
@@ -114,28 +81,28 @@ func (r *reader) content(name string) ([]byte, error) {
 	// device, and looked at again, since it may have been exchanged.
 	st, err := os.Stat(name)
 	if err != nil {
-		return nil, skipped(name, err)
+		return nil, skippedError{name, bare(err)}
 	}
 	if ok, err := r.readable(name, st); !ok {
 		return nil, err
 	}
 	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if err != nil {
-		return nil, skipped(name, err)
+		return nil, skippedError{name, bare(err)}
 	}
 	defer f.Close()
 	if st, err = f.Stat(); err != nil {
-		return nil, skipped(name, err)
+		return nil, skippedError{name, bare(err)}
 	}
 	if ok, err := r.readable(name, st); !ok {
 		return nil, err
 	}
 	data, err := io.ReadAll(io.LimitReader(f, int64(r.bytesLeft)+1))
 	if err != nil {
-		return nil, skipped(name, err)
+		return nil, skippedError{name, bare(err)}
 	}
 	if r.bytesLeft -= len(data); r.bytesLeft < 0 {
-		return nil, limitError("option file " + name + ": too much to read; is this an option file?")
+		return nil, limitError("option file " + shown(name) + ": too much to read; is this an option file?")
 	}
 	return data, nil
 }
@@ -145,7 +112,7 @@ func (r *reader) content(name string) ([]byte, error) {
 func (r *reader) readable(name string, st fs.FileInfo) (ok bool, err error) {
 	switch mode := st.Mode(); {
 	case mode.IsRegular() && mode.Perm()&0o002 != 0: // §6 [83, 84]
-		r.warn("option file %s: not read, because everybody may write to it; take that right away (chmod o-w)", name)
+		r.warn("option file %s: not read, because everybody may write to it; take that right away (chmod o-w)", shown(name))
 		return false, nil
 	case mode.IsRegular():
 		return true, nil
@@ -162,7 +129,7 @@ func isNull(st fs.FileInfo) bool {
 
 // parse goes through the lines of a file (§3). Options of all groups are kept.
 func (r *reader) parse(name string, data []byte, depth int) error {
-	var group string
+	var group, folded string
 	inGroup := false
 	next := 1
 	for len(data) > 0 {
@@ -181,16 +148,17 @@ func (r *reader) parse(name string, data []byte, depth int) error {
 			}
 		case line[0] == '[':
 			if group, inGroup = groupName(line); !inGroup {
-				return fmt.Errorf("option file %s line %d: group without %q", name, n, "]")
+				return fmt.Errorf("option file %s line %d: group without %q", shown(name), n, "]")
 			}
+			folded = foldGroup(group)
 		case !inGroup:
-			return fmt.Errorf("option file %s line %d: option before any [group]%s", name, n, bomHint(line))
+			return fmt.Errorf("option file %s line %d: option before any [group]%s", shown(name), n, bomHint(line))
 		default:
 			if r.optionsLeft--; r.optionsLeft < 0 {
-				return limitError("option file " + name + ": too many options")
+				return limitError("option file " + shown(name) + ": too many options")
 			}
 			key, value, has := parseOption(line)
-			r.options = append(r.options, Option{group, key, value, has, name, n})
+			r.options = append(r.options, entry{Option{group, key, value, has, name, n}, folded})
 		}
 	}
 	return nil

@@ -170,6 +170,28 @@ func TestLimitsAreErrors(t *testing.T) {
 	}
 }
 
+// A name in an !includedir may hold any character, and messages go into the
+// server's error log.
+func TestAFileNameCannotForgeALineOfTheLog(t *testing.T) {
+	dir := t.TempDir()
+	odd := filepath.Join(dir, "a\n2026 [Note] all is well\x1b[1m.cnf")
+	write(t, odd, "")
+	if err := os.Chmod(odd, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	f := load(t, "!includedir "+dir+"\n", Args{})
+	if w := f.Warnings(); len(w) != 1 || strings.ContainsAny(w[0], "\n\x1b") || !strings.Contains(w[0], "all is well") {
+		t.Errorf("warnings %q", w)
+	}
+}
+
+func TestWarningsAreCountedAboveAHundred(t *testing.T) {
+	f := load(t, strings.Repeat("!include /dev/tty\n", 107), Args{})
+	if w := f.Warnings(); len(w) != 101 || !strings.Contains(w[100], " 7 more") {
+		t.Errorf("%d warnings, the last one %q", len(w), w[len(w)-1])
+	}
+}
+
 func TestSearchPath(t *testing.T) {
 	type env map[string]string
 	for name, row := range map[string]struct {
