@@ -65,7 +65,7 @@ func (w *Writer) StartMux(proto int) {
 // Reserve returns n bytes inside the buffer, at most MaxReserve, in one piece and in one frame, for the caller to fill and
 // then to Commit, with no other call between. So a file is read straight into what is written to the connection.
 func (w *Writer) Reserve(n int) []byte {
-	if n > w.limit-w.n {
+	if n > w.limit-w.n || n > MaxReserve {
 		w.room(n)
 	}
 	return w.buf[w.n : w.n+n : w.n+n]
