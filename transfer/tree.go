@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"sync"
 
@@ -74,6 +75,9 @@ func (t *tree) forget() {
 // component. For "." and for a link of the owner's the descriptor is the
 // directory itself and the leaf ".".
 func (t *tree) at(name string, f func(dir int, leaf string) error) error {
+	if !filepath.IsLocal(name) || path.Clean(name) != name {
+		return pathError("use", name, errors.New("is not a path below the root"))
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if l, ok := t.links[name]; ok {
