@@ -60,6 +60,7 @@ func meet(t testing.TB, joiner, donor *Channel) (o outcome) {
 		t.Cleanup(func() { donor.Close() })
 		_, err := o.donor.Read(make([]byte, 1))
 		if o.donorErr = o.donor.Explain(err); err != nil {
+			donor.Close()
 			o.donor = nil
 		}
 	}
