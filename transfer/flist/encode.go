@@ -15,7 +15,7 @@ import (
 // after.
 func Encode(w *wire.Writer, entries []*Entry, ioError int32, o Options, users, groups map[uint32]string) error {
 	for _, e := range entries {
-		if err := e.Check(o); err != nil {
+		if err := e.check(&o); err != nil {
 			return fmt.Errorf("file list: %w", err)
 		}
 	}

@@ -92,6 +92,8 @@ func (d *decoder) flags() (flags uint32, more bool) {
 // may do so in a version we do not know.
 func refuseFlags(flags uint32, o *Options) error {
 	switch {
+	case flags == flagsEndWithFail && !o.VarintFlags:
+		return wire.Errorf("8.4", "the file list ends with an I/O error in a form that was not agreed on")
 	case flags&(flagHardLinked|flagHardFirst) != 0:
 		return wire.Errorf("8.3", "file list entry flags %#x: a hard link, which was not agreed on", flags)
 	case flags&(flagUserName|flagGroupName) != 0:

@@ -9,8 +9,8 @@ import (
 // Bounds of a list that Decode accepts when Options name none.
 //
 // An entry takes entryCost bytes, its name and its link target: a table space "shop_0042/order_items#P#p202611.ibd" some
-// 160 bytes. (That this is so, a test measures.) A data directory of two million files, the largest we mean to carry, needs
-// 310 MiB with such names and still fits with names of 140 bytes on average; beyond that the joiner says so instead of
+// 150 bytes. (That this is so, a test measures.) A data directory of two million files, the largest we mean to carry, needs
+// 290 MiB with such names and still fits with names of 140 bytes on average; beyond that the joiner says so instead of
 // falling to the out-of-memory killer in the middle of a transfer. The number of entries is bounded for what else is
 // reserved for each of them elsewhere in a session.
 const (

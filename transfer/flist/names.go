@@ -72,7 +72,9 @@ func checkLink[T text](name, link T) error {
 
 // Check says why an entry cannot be sent, or nil. Encode refuses a list with such an entry as a whole, so a source leaves the
 // entry out, says so, and sets the general bit of the list's I/O error.
-func (e *Entry) Check(o Options) error {
+func (e *Entry) Check(o Options) error { return e.check(&o) }
+
+func (e *Entry) check(o *Options) error {
 	if err := checkName(e.Name); err != nil {
 		return err
 	}

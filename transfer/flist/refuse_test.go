@@ -66,7 +66,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"an unknown flag in form B", plain, "04 80  01 61", "8.2", "unknown bits 0x8000"},
 		{"an unknown flag in form A", formA, "c1 00 00  01 61", "8.2", "unknown bits 0x10000"},
 		{"negative flags", formA, "f0 00 00 00 80  01 61", "8.2", "unknown bits"},
-		{"an error at the end in protocol 30 without a safe end", with(plain, func(o *Options) { o.Proto = 30 }), "04 10 01", "8.3", "hard link"},
+		{"an error at the end in protocol 30 without a safe end", with(plain, func(o *Options) { o.Proto = 30 }), "04 10 01", "8.4", "not agreed on"},
 		{"a NUL in a user name", formA, "00 00  01 02 61 00  00 00  00 00", "8.5", "NUL"},
 		{"a parent that is missing", plain, "01  03 61 2f 62  00 00 00  00 00 00 00  b0 81 00 00  00", "17.2", "parent"},
 	}
