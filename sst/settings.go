@@ -10,6 +10,7 @@ import (
 
 	"wsrep_sst_rsync_tunnel/mycnf"
 	"wsrep_sst_rsync_tunnel/sst/plan"
+	"wsrep_sst_rsync_tunnel/tls"
 )
 
 // A Value is a setting and where it stands, for messages.
@@ -33,6 +34,8 @@ type Settings struct {
 	Places plan.Places
 	Binlog Binlog
 
+	PageSize int64 // innodb_page_size
+
 	BackupThreads int // connections at a time: backup-threads, default: CPUs
 	MaxBinlogs    int // sst-max-binlogs: the last n, 0 none, negative all
 
@@ -43,6 +46,16 @@ type Settings struct {
 	PreviousTimeout  time.Duration // sst-previous-timeout: for an SST before this one to end
 
 	Warnings []string
+
+	host string // the joiner's, as the address has it
+}
+
+// TLS is what the secure channel of a role is made from.
+func (s *Settings) TLS(role tls.Role) tls.Config {
+	return tls.Config{
+		Role: role, CA: s.CA.Text, Cert: s.Cert.Text, Key: s.Key.Text, Sockopt: s.Sockopt.Text, Host: s.host,
+		ConnectTimeout: s.ConnectTimeout, HandshakeTimeout: s.HandshakeTimeout,
+	}
 }
 
 // Defaults of what can be set. 300 s is what mariabackup's script waits for the
@@ -56,6 +69,7 @@ const (
 
 	defaultMaxBinlogs = 1
 	maxBackupThreads  = 256
+	defaultPageSize   = 16 << 10
 )
 
 // sstGroup holds what concerns SSTs only; serverGroup is the set that mariadbd
@@ -67,26 +81,27 @@ const (
 
 // LoadSettings reads the option files and puts all together. Of o, ServerVersion is
 // not needed: [sst] may name it.
-func LoadSettings(a Args, o mycnf.LoadOptions) (Settings, error) {
+func LoadSettings(a Args, o mycnf.LoadOptions) (*Settings, error) {
 	files, err := mycnf.Load(a.Defaults, o)
 	if version, ok := files.Get([]string{sstGroup}, "server-version"); err == nil && ok {
 		o.ServerVersion = version.Value
 		files, err = mycnf.Load(a.Defaults, o)
 	}
 	if err != nil {
-		return Settings{}, fail(exitInvalid, err)
+		return nil, fail(exitInvalid, err)
 	}
 	l := &settingsLoader{args: a, files: files, version: o.ServerVersion, env: o.LookupEnv}
+	l.s.host = a.Address.Host
 	l.s.Warnings = append(l.s.Warnings, files.Warnings()...)
 	l.channel()
 	l.numbers()
 	l.timeouts()
 	if err := l.paths(); err != nil {
-		return Settings{}, fail(exitInvalid, err)
+		return nil, fail(exitInvalid, err)
 	}
 	l.binlog()
 	l.notData()
-	return l.s, nil
+	return &l.s, nil
 }
 
 type settingsLoader struct {
@@ -124,6 +139,7 @@ func (l *settingsLoader) serverGroups() []string {
 }
 
 func (l *settingsLoader) numbers() {
+	l.s.PageSize = pageSize(l.server("innodb-page-size").Value)
 	l.s.BackupThreads = runtime.GOMAXPROCS(0)
 	if n, ok := l.integer("backup-threads", 1, math.MaxInt32); ok {
 		if n > maxBackupThreads {
@@ -151,6 +167,19 @@ func (l *settingsLoader) integer(key string, low, high int) (int, bool) {
 		return 0, false
 	}
 	return n, true
+}
+
+// pageSize reads innodb_page_size, which may end in k; the default if it is none.
+func pageSize(s string) int64 {
+	number, unit := strings.TrimRight(s, "kK"), int64(1)
+	if number != s {
+		unit = 1 << 10
+	}
+	n, err := strconv.ParseInt(number, 10, 32)
+	if err != nil || n <= 0 {
+		return defaultPageSize
+	}
+	return n * unit
 }
 
 func (l *settingsLoader) timeouts() {
