@@ -48,10 +48,10 @@ func (t *token) isRun() bool { return t.kind == run || t.kind == deepRun }
 // inlineStates is how many states matchTokens follows without allocating.
 const inlineStates = 64
 
-// matchTokens says whether the tokens match all of s. It follows all ways to match at once, as a set of positions in the
-// pattern, so it takes at most len(s) * (len(tokens)+1) steps whatever the pattern: there is nothing to go back to. The
-// set is a sorted slice and mostly has one or two members.
-func matchTokens(tokens []token, s string) bool {
+// matchTokens says whether the tokens match all of s or, with anySlash, also what stands behind any of its slashes. It follows
+// all ways to match at once, as a set of positions in the pattern, so it takes at most len(s) * (len(tokens)+1) steps
+// whatever the pattern: there is nothing to go back to. The set is a sorted slice and mostly has one or two members.
+func matchTokens(tokens []token, s string, anySlash bool) bool {
 	var inline [2][inlineStates]uint16
 	now, next := inline[0][:0], inline[1][:0]
 	if len(tokens)+1 > inlineStates {
@@ -60,6 +60,9 @@ func matchTokens(tokens []token, s string) bool {
 	now = enter(now, tokens, 0)
 	for i := range len(s) {
 		next = next[:0]
+		if anySlash && s[i] == '/' {
+			next = enter(next, tokens, 0)
+		}
 		for _, at := range now {
 			if int(at) == len(tokens) {
 				continue // the pattern is used up, the name is not
@@ -71,12 +74,12 @@ func matchTokens(tokens []token, s string) bool {
 				next = enter(next, tokens, at+1)
 			}
 		}
-		if len(next) == 0 {
+		if len(next) == 0 && !anySlash {
 			return false
 		}
 		now, next = next, now
 	}
-	return int(now[len(now)-1]) == len(tokens)
+	return len(now) > 0 && int(now[len(now)-1]) == len(tokens)
 }
 
 // enter adds a position to a set, and the one behind it if a run begins there, as runs may be empty. Tokens have no two

@@ -25,7 +25,7 @@ type pattern struct {
 	prefix   bool // begins with **: a slash is put before the path
 	dirSlash bool // ends in ***: a slash is put behind a directory
 	wild     bool
-	literal  string  // what a match begins with; all of it, unless wild
+	literal  string  // all of a pattern that is not wild; of a wild one what every match begins with, compared first as it is quick
 	tokens   []token // the rest of a wild one
 }
 
@@ -51,9 +51,14 @@ func compile(text string) (pattern, error) {
 	default:
 		p.place, p.parts = lastParts, slashes+1
 	}
-	p.literal = body
-	if p.wild {
-		p.literal, p.tokens = tokenize(body)
+	switch {
+	case !p.wild:
+		p.literal = body
+	case p.place == anySlashes:
+		p.tokens = tokenize(body)
+	default:
+		plain := plainStart(body)
+		p.literal, p.tokens = body[:plain], tokenize(body[plain:])
 	}
 	return p, nil
 }
@@ -84,16 +89,7 @@ func (p *pattern) match(fullPath bool, base, name string, dir bool) bool {
 		name, ok := lastComponents(name, p.parts)
 		return ok && p.matchText(name)
 	case anySlashes:
-		for {
-			if p.matchText(name) {
-				return true
-			}
-			i := strings.IndexByte(name, '/')
-			if i < 0 {
-				return false
-			}
-			name = name[i+1:]
-		}
+		return matchTokens(p.tokens, name, true)
 	}
 	return p.matchText(name)
 }
@@ -103,7 +99,7 @@ func (p *pattern) matchText(s string) bool {
 		return s == p.literal
 	}
 	rest, ok := strings.CutPrefix(s, p.literal)
-	return ok && matchTokens(p.tokens, rest)
+	return ok && matchTokens(p.tokens, rest, false)
 }
 
 // lastComponents is the end of a path that has n components. There is none if the path has fewer.

@@ -2,19 +2,22 @@ package filter
 
 import "strings"
 
-// tokenize splits a wild pattern into the plain bytes it begins with and the tokens that follow.
-func tokenize(p string) (literal string, tokens []token) {
-	plain := strings.IndexAny(p, `*?[\`)
-	if plain < 0 {
-		plain = len(p)
+// plainStart is how many bytes a pattern begins with that stand for themselves.
+func plainStart(p string) int {
+	if i := strings.IndexAny(p, `*?[\`); i >= 0 {
+		return i
 	}
-	literal, p = p[:plain], p[plain:]
+	return len(p)
+}
+
+func tokenize(p string) []token {
+	var tokens []token
 	for len(p) > 0 {
 		var t token
 		t, p = nextToken(p)
 		tokens = append(tokens, t)
 	}
-	return literal, tokens
+	return tokens
 }
 
 func nextToken(p string) (token, string) {
