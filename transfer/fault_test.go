@@ -428,3 +428,28 @@ func FuzzPush(f *testing.F) {
 		Push(t.Context(), script{bytes.NewReader(stream)}, src, o)
 	})
 }
+
+// oddSource lists one entry that no list can hold.
+type oddSource struct{ Source }
+
+func (s oddSource) List(ctx context.Context) ([]*flist.Entry, int32, error) {
+	entries, ioError, err := s.Source.List(ctx)
+	return append(entries, &flist.Entry{Name: strings.Repeat("x", 5000), Mode: flist.TypeRegular | 0o600}), ioError, err
+}
+
+func TestAFileThatCannotBeListedStopsDeletionAndIsReported(t *testing.T) {
+	src, dst := sourceTree(t), t.TempDir()
+	write(t, dst, "stale", []byte("perhaps this is it"))
+	o := base(t)
+	o.Recursive = true
+	d := &Daemon{Modules: []Module{{Name: "m", Store: store(t, dst, StoreOptions{})}}}
+	out := converse(t, oddSource{source(t, filepath.Join(src, "db1"), &o)}, o, d)
+	var exit *ExitError
+	if !errors.As(out.pushErr, &exit) || exit.Code != ExitPartial {
+		t.Errorf("push: %v", out.pushErr)
+	}
+	got := snapshot(t, dst)
+	if got["stale"] == "" || got["t1.ibd"] == "" {
+		t.Errorf("want the stale file kept and the others sent, got %v", got)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"slices"
 	"time"
 
 	"wsrep_sst_rsync_tunnel/transfer/delta"
@@ -196,9 +197,19 @@ func (p *pusher) sendList(ctx context.Context) error {
 			return err
 		}
 	}
+	options := p.listOptions(p.o.Checksum)
+	entries = slices.DeleteFunc(entries, func(e *flist.Entry) bool {
+		err := e.Check(options)
+		if err != nil { // what cannot be listed is missing at the daemon: it must not delete
+			p.failed(e, ioErrorGeneral, err)
+		}
+		return err != nil
+	})
 	p.ioError |= ioError
 	users, groups := idNames(entries)
-	flist.Encode(p.w, entries, ioError, p.listOptions(p.o.Checksum), users, groups)
+	if err := flist.Encode(p.w, entries, p.ioError, options, users, groups); err != nil {
+		return &ExitError{Code: ExitFile, Err: err}
+	}
 	if err := p.w.Flush(); err != nil {
 		return fmt.Errorf("send file list: %w", err)
 	}
