@@ -11,8 +11,8 @@ const (
 	maxChain = 128
 	// indexPerBlock is the most bytes an index and the set of kept blocks take for each block.
 	indexPerBlock = 8 + 4 + 4 + 8 + 1
-	// filterBits is how many bits of the filter there are at least for each block: one look-up in 16 passes for nothing.
-	filterBits = 16
+	// filterBits is how many bits of the filter there are at least for each block: one look-up in 32 passes for nothing.
+	filterBits = 32
 	// maxFilter keeps the filter in the cache of a core, in bits: 2 MiB.
 	maxFilter = 1 << 24
 	// hashFactor spreads the sums: the two halves of a weak sum are far from evenly distributed.
@@ -67,15 +67,17 @@ func (x *index) add(i int32) {
 	x.filter[h>>x.fshift>>6] |= 1 << (h >> x.fshift & 63)
 	link := x.head(weak)
 	x.same[i] = none
-	for p, steps := link, 0; *p != none; p, steps = &x.next[*p], steps+1 {
-		if steps == maxChain {
-			return // would never be found
-		}
+	steps := 0
+	for p := link; *p != none; p = &x.next[*p] {
 		if j := *p; x.equal(i, j) {
 			x.same[i], x.next[i] = j, x.next[j]
 			*p = i
 			return
 		}
+		steps++
+	}
+	if steps == maxChain {
+		return // the later blocks are worth more: they stay usable for longer
 	}
 	x.next[i] = *link
 	*link = i
@@ -84,6 +86,28 @@ func (x *index) add(i int32) {
 // equal reports whether two blocks have the same sums.
 func (x *index) equal(i, j int32) bool {
 	return x.sums.Weak[i] == x.sums.Weak[j] && bytes.Equal(x.sums.strong(i), x.sums.strong(j))
+}
+
+// scan rolls a window over bytes that leave it and bytes that come in, until some block may have its sum. It returns how
+// many of them it took, at most all, and whether there is such a block.
+//
+// This is the tightest loop of a search, so it has a function of its own: all its state fits into registers. The halves
+// of the sum are kept in the upper halves of their words.
+func (x *index) scan(r *Roll, out, in []byte) (n int, hit bool) {
+	in = in[:len(out)]
+	size, s1, s2 := r.n<<16, r.s1<<16, r.s2<<16
+	filter, shift := x.filter, x.fshift&31
+	for n, c := range out {
+		c, d := uint32(int8(c)), uint32(int8(in[n]))
+		s1 += (d - c) << 16
+		s2 += s1 - size*c
+		if h := (s1>>16 | s2) * hashFactor >> shift; filter[h>>6]>>(h&63)&1 != 0 {
+			r.s1, r.s2 = s1>>16, s2>>16
+			return n + 1, true
+		}
+	}
+	r.s1, r.s2 = s1>>16, s2>>16
+	return len(out), false
 }
 
 // head returns the link to the first group of a weak sum's chain.

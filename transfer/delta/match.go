@@ -55,24 +55,32 @@ type matcher struct {
 
 	roll   Roll // the weak sum of the block that begins at rollAt
 	rollAt int64
+	next   Roll // the same for what was looked at in advance
+	nextAt int64
 
 	index *index   // made when first needed: an unchanged file needs none
 	kept  []uint64 // set of the blocks that were found at their own place
 	any   bool     // kept is not empty
 	want  int32    // block after the last one found, the likeliest next
-	spent int64    // work that search did in vain, in bytes hashed
+	spent int64    // work that find did in vain, in bytes hashed
+	vain  int64    // bytes that were searched since anything was found so
+	skip  int      // how often a search was due since then
 }
 
-// Search may do so much work in vain: a multiple of the bytes passed, and something to begin with. Beyond that blocks are
-// only looked for at their own place, so that no choice of sums makes the time more than linear.
 const (
-	vainFactor = 8
-	vainStart  = 16 << 20
-	stepCost   = 32 // of a step in a chain
+	// find may do so much work in vain: a multiple of the bytes passed, and something to begin with. Beyond that blocks are
+	// only looked for at their own place, so that no choice of sums makes the time more than linear.
+	spendFactor = 8
+	spendFirst  = 16 << 20
+	stepCost    = 32 // of a step in a chain
+	// After patience bytes searched in vain, where the contents were not shifted but rewritten, only each sample-th block
+	// is searched: what is shifted is rarely so short, and a search takes ten times as long as all else.
+	patience = 16 << 20
+	sample   = 8
 )
 
 func (m *matcher) run(ctx context.Context) error {
-	m.rollAt = -1
+	m.rollAt, m.nextAt = -1, -1
 	for o := int64(0); ; {
 		if err := m.load(ctx, o); err != nil {
 			return err
@@ -130,16 +138,23 @@ func (m *matcher) load(ctx context.Context, o int64) error {
 	return nil
 }
 
+// weak returns the weak sum of the block at o and leaves it in m.roll.
+func (m *matcher) weak(o int64) uint32 {
+	switch o {
+	case m.rollAt:
+	case m.nextAt:
+		m.roll = m.next
+	default:
+		m.roll = NewRoll(m.at(o, m.blen))
+	}
+	m.rollAt = o
+	return m.roll.Sum()
+}
+
 // own returns the block at its own place o, if it is unchanged.
 func (m *matcher) own(o int64) int32 {
 	i := o / m.blen
-	if o != i*m.blen || i >= int64(m.full) {
-		return none
-	}
-	if m.rollAt != o {
-		m.roll, m.rollAt = NewRoll(m.at(o, m.blen)), o
-	}
-	if m.roll.Sum() != m.sums.Weak[i] || !m.strongIs(o, m.blen, int32(i)) {
+	if o != i*m.blen || i >= int64(m.full) || m.weak(o) != m.sums.Weak[i] || !m.strongIs(o, m.blen, int32(i)) {
 		return none
 	}
 	return int32(i)
@@ -153,10 +168,7 @@ func (m *matcher) here(o int64) int32 {
 	if m.index == nil {
 		m.index = newIndex(m.sums, m.full)
 	}
-	if m.rollAt != o {
-		m.roll, m.rollAt = NewRoll(m.at(o, m.blen)), o
-	}
-	return m.find(o, m.roll.Sum())
+	return m.find(o, m.weak(o))
 }
 
 // hopeless reports whether from o on all blocks are written over.
@@ -172,7 +184,8 @@ func (m *matcher) ahead(o int64) int32 {
 		return none
 	}
 	o += m.blen
-	if Weak(m.at(o, m.blen)) != m.sums.Weak[i] || !m.strongIs(o, m.blen, int32(i)) {
+	m.next, m.nextAt = NewRoll(m.at(o, m.blen)), o
+	if m.next.Sum() != m.sums.Weak[i] || !m.strongIs(o, m.blen, int32(i)) {
 		return none
 	}
 	return int32(i)
@@ -187,42 +200,44 @@ func (m *matcher) strong(o, n int64) []byte {
 	return m.s.a.Block(m.at(o, n), m.s.digest[:0])[:m.sums.Head.S2Len]
 }
 
-// search looks for the first offset behind o where any block may be used, up to the next place where a block can be
-// unchanged, or to the end of the window. It returns where to go on and what to put there. The window at o is in m.roll.
+// search looks for the first offset behind o where any block may be used, at most up to the next place where a block can be
+// unchanged. It returns where to go on and what to put there. Before it, here has looked at o.
 func (m *matcher) search(o int64) (int64, int32) {
-	to := m.end() - m.blen + 1 // first offset not to be looked at
-	if next := o/m.blen + 1; next < int64(m.full) {
-		to = min(to, next*m.blen)
-	} else if m.hopeless(o) {
+	to := min((o/m.blen+1)*m.blen, m.end()-m.blen+1) // first offset not to be looked at
+	if m.hopeless(o) {
 		return to, none
 	}
+	if m.vain > patience {
+		if m.skip++; m.skip%sample != 0 {
+			return to, none
+		}
+	}
+	m.weak(o)
 	m.rollAt = -1
-	// This is Roll.Roll with its state in registers, the sums in the upper halves of their words.
-	n, s1, s2 := m.roll.n<<16, m.roll.s1<<16, m.roll.s2<<16
-	filter, shift := m.index.filter, m.index.fshift
-	out := m.at(o, to-o-1)
-	in := m.at(o+m.blen, to-o-1)
-	for i, c := range out {
-		x, y := uint32(int8(c)), uint32(int8(in[i]))
-		s1 += (y - x) << 16
-		s2 += s1 - n*x
-		weak := s1>>16 | s2
-		if h := weak * hashFactor >> shift; filter[h>>6]>>(h&63)&1 != 0 {
-			if block := m.find(o+int64(i)+1, weak); block != none {
-				return o + int64(i) + 1, block
-			}
+	r := m.roll
+	out, in := m.at(o, to-o-1), m.at(o+m.blen, to-o-1)
+	for len(out) > 0 {
+		n, hit := m.index.scan(&r, out, in)
+		out, in, o = out[n:], in[n:], o+int64(n)
+		m.vain += int64(n)
+		if !hit {
+			break
+		}
+		if block := m.find(o, r.Sum()); block != none {
+			m.vain, m.skip = 0, 0
+			return o, block
 		}
 	}
 	if to+m.blen <= m.end() {
-		m.roll.s1, m.roll.s2, m.rollAt = s1>>16, s2>>16, to
-		m.roll.Roll(m.at(to-1, 1)[0], m.at(to-1+m.blen, 1)[0])
+		r.Roll(m.at(to-1, 1)[0], m.at(to-1+m.blen, 1)[0])
+		m.roll, m.rollAt = r, to
 	}
 	return to, none
 }
 
 // find returns a block that may be used at o, where the weak sum is weak.
 func (m *matcher) find(o int64, weak uint32) int32 {
-	if m.spent > vainFactor*o+vainStart {
+	if m.spent > spendFactor*o+spendFirst {
 		return none
 	}
 	x := m.index

@@ -197,7 +197,6 @@ func FuzzReadSums(f *testing.F) {
 		}
 		// Whatever the sums are, matching is bounded by them and the digest is that of the new file.
 		data := append(gen("basis", 5000), make([]byte, 5000)...)
-		var last int32
 		reply := written(func(w *wire.Writer) {
 			if err := NewFileSender(a).Match(t.Context(), w, bytes.NewReader(data), int64(len(data)), sums); err != nil {
 				t.Fatal(err)
@@ -205,7 +204,7 @@ func FuzzReadSums(f *testing.F) {
 		})
 		n, _, err := receive(t, reply, h, a, nil)
 		if n != int64(len(data)) || err != nil {
-			t.Errorf("%+v: %d bytes in %d bytes of reply, last block %d, %v", h, n, len(reply), last, err)
+			t.Errorf("%+v: a reply of %d bytes makes %d of %d, %v", h, len(reply), n, len(data), err)
 		}
 	})
 }
