@@ -161,6 +161,9 @@ func (n *node) writeOptionFile(t *testing.T) {
 // start runs mariadbd and returns at once.
 func (n *node) start(t *testing.T, args ...string) {
 	t.Helper()
+	if n.run != nil {
+		n.kill(t) // two servers in one directory would prove nothing
+	}
 	n.writeOptionFile(t)
 	cmd := exec.Command(peers.Need(t, "mariadbd"), append([]string{"--defaults-file=" + n.path("my.cnf")}, args...)...)
 	cmd.Dir = n.datadir
