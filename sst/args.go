@@ -22,17 +22,6 @@ const (
 
 func (m Method) String() string { return [...]string{"rsync_tunnel", "rsync", "rsync_wan"}[m] }
 
-// moduleBase is the name of the main module; those for other places begin with it.
-func (a Args) moduleBase() string {
-	if a.Method == Tunnel {
-		return "rsync_tunnel_sst"
-	}
-	return "rsync_sst"
-}
-
-// magicFile is the file that the donor sends last, with the position.
-func (a Args) magicFile() string { return a.moduleBase() + "_complete" }
-
 // MethodOf tells the method from a program's name.
 func MethodOf(program string) Method {
 	switch filepath.Base(program) {
@@ -88,6 +77,17 @@ type Args struct {
 	// Unknown are the arguments that were skipped, for one warning.
 	Unknown []string
 }
+
+// moduleBase is the name of the main module; those for other places begin with it.
+func (a Args) moduleBase() string {
+	if a.Method == Tunnel {
+		return "rsync_tunnel_sst"
+	}
+	return "rsync_sst"
+}
+
+// magicFile is the file that the donor sends last, with the position.
+func (a Args) magicFile() string { return a.moduleBase() + "_complete" }
 
 // maxUnknown bounds what is kept of arguments we do not know.
 const maxUnknown = 20

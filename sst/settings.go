@@ -80,7 +80,8 @@ const (
 )
 
 // LoadSettings reads the option files and puts all together. Of o, ServerVersion is
-// not needed: [sst] may name it.
+// not needed: [sst] may name it. The result is never nil: also with an error there
+// may be warnings.
 func LoadSettings(a Args, o mycnf.LoadOptions) (*Settings, error) {
 	files, err := mycnf.Load(a.Defaults, o)
 	if version, ok := files.Get([]string{sstGroup}, "server-version"); err == nil && ok {
@@ -88,7 +89,7 @@ func LoadSettings(a Args, o mycnf.LoadOptions) (*Settings, error) {
 		files, err = mycnf.Load(a.Defaults, o)
 	}
 	if err != nil {
-		return nil, fail(exitInvalid, err)
+		return &Settings{Warnings: files.Warnings()}, fail(exitInvalid, err)
 	}
 	l := &settingsLoader{args: a, files: files, version: o.ServerVersion, env: o.LookupEnv}
 	l.s.host = a.Address.Host
@@ -97,7 +98,7 @@ func LoadSettings(a Args, o mycnf.LoadOptions) (*Settings, error) {
 	l.numbers()
 	l.timeouts()
 	if err := l.paths(); err != nil {
-		return nil, fail(exitInvalid, err)
+		return &l.s, fail(exitInvalid, err)
 	}
 	l.binlog()
 	l.notData()

@@ -46,7 +46,7 @@ func (d *Dialogue) line(text string) error {
 	if i := strings.IndexFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }); i >= 0 {
 		return fmt.Errorf("line %q for mariadbd has a control character", text)
 	}
-	if strings.HasSuffix(text, " ") {
+	if text == "" || strings.HasSuffix(text, " ") {
 		return fmt.Errorf("line %q for mariadbd is not complete", text)
 	}
 	if len(text) >= d.limit {
