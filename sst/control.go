@@ -17,7 +17,7 @@ type control struct {
 	conn     net.Conn
 	peer     string        // "joiner" or "donor", for errors
 	interval time.Duration // between two notices of ours
-	silence  time.Duration // after which the other side counts as dead
+	silence  time.Duration // after which the other side counts as dead; 0: never
 
 	mu    sync.Mutex // guards state
 	state string
@@ -41,8 +41,8 @@ const lastWords = time.Second
 // reason: it was killed, or its host went away.
 var errPeerLeft = errors.New("closed the connection without giving a reason")
 
-// run exchanges notices until ctx ends (nil), the other side gives up (an error
-// with its reason), or is silent for too long or gone. heard is called with each
+// run exchanges notices until ctx ends or the other side says that all is complete
+// (nil), it gives up (an error with its reason), or is silent for too long or gone. heard is called with each
 // state the other side tells.
 func (c *control) run(ctx context.Context, heard func(string)) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -61,7 +61,7 @@ func (c *control) run(ctx context.Context, heard func(string)) error {
 func (c *control) listen(ctx context.Context, heard func(string)) error {
 	last := ""
 	for {
-		c.conn.SetReadDeadline(time.Now().Add(c.silence))
+		c.conn.SetReadDeadline(c.deadline())
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -84,11 +84,22 @@ func (c *control) listen(ctx context.Context, heard func(string)) error {
 		if n.Error != "" {
 			return fmt.Errorf("%s gave up: %s", c.peer, n.Error)
 		}
+		if n.Complete {
+			return nil
+		}
 		if n.State != "" && n.State != last {
 			last = n.State
 			heard(n.State)
 		}
 	}
+}
+
+// deadline is when the other side will have been silent for too long.
+func (c *control) deadline() time.Time {
+	if c.silence <= 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(c.silence)
 }
 
 // beat tells the other side again and again that we live. A write that fails is
@@ -106,7 +117,7 @@ func (c *control) beat(ctx context.Context) {
 		c.mu.Lock()
 		state := c.state
 		c.mu.Unlock()
-		if c.write(notice{State: state}, c.silence) != nil {
+		if c.write(notice{State: state}, c.deadline()) != nil {
 			return
 		}
 	}
@@ -126,16 +137,21 @@ func (c *control) tell(state string) {
 
 // giveUp tells the other side why we end, if it can be told within a second.
 func (c *control) giveUp(reason error) {
-	_ = c.write(notice{Error: reason.Error()}, lastWords) // we are leaving anyway
+	_ = c.write(notice{Error: reason.Error()}, time.Now().Add(lastWords)) // we are leaving anyway
 }
 
-func (c *control) write(n notice, limit time.Duration) error {
+// complete tells the other side that everything has arrived.
+func (c *control) complete() {
+	_ = c.write(notice{Complete: true}, time.Now().Add(lastWords)) // it will see for itself
+}
+
+func (c *control) write(n notice, deadline time.Time) error {
 	b, err := n.line()
 	if err != nil {
 		return err
 	}
 	// Set before the lock is taken, so that it also ends a write that is stuck.
-	c.conn.SetWriteDeadline(time.Now().Add(limit))
+	c.conn.SetWriteDeadline(deadline)
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	_, err = c.conn.Write(b)

@@ -57,6 +57,8 @@ type hello struct {
 type notice struct {
 	State string `json:"state,omitempty"` // what the sender is doing
 	Error string `json:"error,omitempty"` // why the sender gives up
+	// Complete is the joiner's last notice: everything has arrived, and it leaves.
+	Complete bool `json:"complete,omitempty"`
 }
 
 func (h hello) line() ([]byte, error) {

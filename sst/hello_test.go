@@ -208,6 +208,19 @@ func TestControlTellsWhyTheOtherSideEnds(t *testing.T) {
 	})
 }
 
+func TestControlEndsInPeaceWhenAllHasArrived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		donor, joiner := pair(30 * time.Second)
+		go func() {
+			joiner.complete()
+			joiner.conn.Close()
+		}()
+		if err := donor.run(t.Context(), func(string) {}); err != nil {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
 func TestControlSeesAPeerThatIsGoneOrSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		donor, joiner := pair(30 * time.Second)

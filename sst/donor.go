@@ -1,0 +1,294 @@
+package sst
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"wsrep_sst_rsync_tunnel/sst/plan"
+	"wsrep_sst_rsync_tunnel/tls"
+	"wsrep_sst_rsync_tunnel/transfer"
+)
+
+// A donor sends its data directory to a joiner.
+type donor struct {
+	*run
+	channel *tls.Channel
+	flush   flushWait
+	plan    *plan.Plan
+	sent    atomic.Int64 // bytes of files
+
+	joiner  tls.Peer // as the first connection showed it
+	control *control // to a joiner of ours; nil otherwise
+	// gone gets the error that ended the control connection, and is closed then.
+	gone chan error
+}
+
+func newDonor(r *run) *donor {
+	return &donor{run: r, flush: newFlushWait(r.say), gone: make(chan error, 1)}
+}
+
+// whole is the donor from the certificates to done.
+func (d *donor) whole(ctx context.Context) error {
+	kind := "SST"
+	if d.args.Bypass {
+		kind = "IST"
+	}
+	d.infof("%s %s started on donor", d.args.Method, kind)
+	err := d.do(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx) // whatever broke, it broke because of this
+	}
+	if err != nil {
+		return err
+	}
+	d.infof("%s %s completed on donor", d.args.Method, kind)
+	return nil
+}
+
+func (d *donor) do(ctx context.Context) (err error) {
+	if d.channel, err = d.loadChannel(tls.Donor); err != nil {
+		return err
+	}
+	d.readStdin()
+	if d.args.Bypass {
+		return d.bypass(ctx)
+	}
+	if d.plan, err = plan.Donor(ctx, d.settings.Places, d.args.moduleBase(), nil); err != nil {
+		return fail(exitInvalid, err)
+	}
+	for _, w := range d.plan.Warnings {
+		d.warn(w)
+	}
+	if err := d.flush.forget(d.root); err != nil {
+		return err
+	}
+	return d.connected(ctx, d.sst)
+}
+
+// bypass is an IST: the joiner needs the position only.
+func (d *donor) bypass(ctx context.Context) error {
+	p, err := parsePosition(strings.TrimSpace(d.args.GTID + " " + d.args.GTIDDomain))
+	if err != nil {
+		return failf(exitInvalid, "argument --gtid: %w", err)
+	}
+	d.infof("Bypassing state dump.")
+	conn, err := d.dial(ctx)
+	if err != nil {
+		return err
+	}
+	conn.Close()
+	d.infof("Sending continue to donor")
+	if err := d.out.Continue(); err != nil {
+		return fail(exitPipe, err)
+	}
+	if err := d.sendMagic(ctx, p); err != nil {
+		return err
+	}
+	return d.done(p)
+}
+
+// sst is the whole of an SST from the moment that the joiner is known.
+func (d *donor) sst(ctx context.Context) error {
+	began := time.Now()
+	if err := d.out.FlushTables(); err != nil {
+		return fail(exitPipe, err)
+	}
+	// mariadbd writes its answer twice: it goes at the end, too.
+	defer func() {
+		if err := d.flush.forget(d.root); err != nil {
+			d.warn(err.Error())
+		}
+	}()
+	d.tell("waiting for mariadbd to flush and lock its tables")
+	p, err := d.flush.wait(ctx, d.root)
+	if err != nil {
+		return err
+	}
+	locked := time.Now()
+	d.infof("Tables flushed at %s after %.1f s", p, locked.Sub(began).Seconds())
+	d.tell("tables are locked, sending")
+	if err := d.sendAll(ctx); err != nil {
+		return err
+	}
+	d.infof("Sending continue to donor")
+	if err := d.out.Continue(); err != nil {
+		return fail(exitPipe, err)
+	}
+	lock := time.Since(locked)
+	if err := d.sendMagic(ctx, p); err != nil {
+		return err
+	}
+	d.infof("sent %s to %s; tables were locked for %.1f s", amount(d.sent.Load(), lock), peerName(d.joiner), lock.Seconds())
+	return d.done(p)
+}
+
+func (d *donor) done(p position) error {
+	if err := d.out.Done(p.String()); err != nil {
+		return fail(exitPipe, err)
+	}
+	return nil
+}
+
+// connected finds out who the joiner is and what it offers, and calls f with the
+// control connection up, if it is one of ours. Nothing is locked before f.
+//
+// With TLS 1.3 a joiner's refusal of our certificate shows when something is read
+// from it: the hello, or the greeting of its daemon.
+func (d *donor) connected(ctx context.Context, f func(context.Context) error) error {
+	conn, err := d.dialRaw(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if !conn.Own() {
+		d.infof("joiner %s connected: a script, by plain rsync; %s", peerName(d.joiner), conn.Peer().Version)
+		return d.offered(ctx, conn, f)
+	}
+	theirs, err := d.greet(ctx, conn, hello{Control: true, Need: d.plan.Total.Allocated, Needs: d.plan.Needs()})
+	if err != nil {
+		return err
+	}
+	d.infof("joiner %s connected, version %s, %s; it has room for %s, %s will come", peerName(d.joiner), theirs.Version,
+		conn.Peer().Version, bytesText(theirs.Free), bytesText(d.plan.Total.Allocated))
+	return d.controlled(ctx, conn, func(ctx context.Context) error {
+		second, err := d.dial(ctx)
+		if err != nil {
+			return err
+		}
+		defer second.Close()
+		return d.offered(ctx, second, f)
+	})
+}
+
+// controlled calls f while the control connection is watched: its end ends f. What
+// f fails with goes to the joiner, and the joiner's reason, if it has one, takes the
+// place of the broken connections that f saw.
+func (d *donor) controlled(ctx context.Context, conn *tls.Conn, f func(context.Context) error) error {
+	d.control = newControl(conn, "joiner "+peerName(d.joiner), d.settings.Silence)
+	inner, cancel := context.WithCancelCause(ctx)
+	watching, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := d.control.run(watching, func(state string) { d.infof("joiner: %s", state) }); err != nil {
+			cancel(fail(exitOther, err))
+		}
+	}()
+	err := f(inner)
+	if err != nil && inner.Err() == nil {
+		// The joiner may be telling why at this moment.
+		select {
+		case <-ended:
+		case <-time.After(lastWords):
+		}
+	}
+	stop()
+	<-ended
+	if err != nil && inner.Err() != nil && ctx.Err() == nil {
+		err = context.Cause(inner)
+	}
+	cancel(nil)
+	if err != nil {
+		d.control.giveUp(reasonFor(ctx, err))
+	}
+	return err
+}
+
+// reasonFor is what the other side is told.
+func reasonFor(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// tell says on the control connection what we do.
+func (d *donor) tell(state string) {
+	if d.control != nil {
+		d.control.tell(state)
+	}
+}
+
+// offered asks for the modules, makes the plan fit them, and calls f.
+func (d *donor) offered(ctx context.Context, conn *tls.Conn, f func(context.Context) error) error {
+	modules, err := transfer.ListModules(ctx, conn)
+	if err != nil {
+		return fail(exitOther, fmt.Errorf("joiner %s: %w", peerName(d.joiner), conn.Explain(err)))
+	}
+	conn.Close()
+	base := d.args.moduleBase()
+	if !slices.Contains(modules, base) {
+		return advise(failf(exitInvalid, "joiner %s offers no module %s, but %s", peerName(d.joiner), base, plain(strings.Join(modules, " "))),
+			"another program may hold the port, or wsrep_sst_method may differ between the nodes")
+	}
+	missing := slices.ContainsFunc(plan.Roots, func(r plan.Root) bool { return !slices.Contains(modules, base+r.Suffix()) })
+	if missing {
+		if d.plan, err = plan.Donor(ctx, d.settings.Places, base, modules); err != nil {
+			return fail(exitInvalid, err)
+		}
+	}
+	return f(ctx)
+}
+
+// dial connects as often as needed, always to the same joiner, up to the rsync
+// greeting.
+func (d *donor) dial(ctx context.Context) (*tls.Conn, error) {
+	conn, err := d.dialRaw(ctx)
+	if err != nil || !conn.Own() {
+		return conn, err
+	}
+	if _, err := d.greet(ctx, conn, hello{}); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+func (d *donor) dialRaw(ctx context.Context) (*tls.Conn, error) {
+	conn, err := d.channel.Dial(ctx, d.args.Address.Host, d.args.Address.Port)
+	if err != nil {
+		return nil, fail(exitOther, err)
+	}
+	peer := conn.Peer()
+	switch {
+	case d.joiner.Addr == "":
+		d.joiner = peer
+	case d.joiner.Fingerprint != peer.Fingerprint:
+		conn.Close()
+		return nil, failf(exitOther, "another joiner answers at %s now: %s instead of %s", d.args.Address.HostPort(), peerName(peer), peerName(d.joiner))
+	}
+	return conn, nil
+}
+
+// greet exchanges hellos on a connection to a joiner of ours.
+func (d *donor) greet(ctx context.Context, conn *tls.Conn, h hello) (hello, error) {
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	h.Version, h.Role, h.PageSize = Version, "donor", d.settings.PageSize
+	err := sendHello(conn, h)
+	var theirs hello
+	if err == nil {
+		theirs, err = receiveHello(conn, "joiner")
+	}
+	if ctx.Err() != nil {
+		return hello{}, context.Cause(ctx)
+	}
+	if err != nil {
+		return hello{}, fail(exitOther, fmt.Errorf("joiner %s: %w", peerName(d.joiner), conn.Explain(err)))
+	}
+	if theirs.Refused != "" {
+		return hello{}, fail(exitOther, fmt.Errorf("joiner %s will not take this SST: %s", peerName(d.joiner), theirs.Refused))
+	}
+	return theirs, nil
+}
+
+// isVanished says that a session failed only because files went away meanwhile.
+func isVanished(err error) bool {
+	exit, ok := errors.AsType[*transfer.ExitError](err)
+	return ok && exit.Code == transfer.ExitVanished
+}

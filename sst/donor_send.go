@@ -1,0 +1,219 @@
+package sst
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"wsrep_sst_rsync_tunnel/sst/plan"
+	"wsrep_sst_rsync_tunnel/transfer"
+	"wsrep_sst_rsync_tunnel/transfer/filter"
+)
+
+// sendAll sends everything that the plan names, while the tables are locked: the
+// top level first, which removes the joiner's stale databases and makes the
+// directories, then the rest side by side.
+func (d *donor) sendAll(ctx context.Context) error {
+	progress, stop := context.WithCancel(ctx)
+	var saying sync.WaitGroup
+	saying.Go(func() { sayProgress(progress, "sent", d.sent.Load, d.infof) })
+	defer saying.Wait()
+	defer stop()
+
+	extra, err := d.binlogs()
+	if err != nil {
+		return fail(exitOther, err)
+	}
+	if extra.tar != nil {
+		defer extra.tar.Close()
+	}
+	s := d.plan.Sessions
+	if err := d.sendSession(ctx, s[0], extra.files); err != nil {
+		return err
+	}
+	d.infof("%s done", stages[plan.DataDir])
+	databases := 0
+	err = inParallel(ctx, d.settings.BackupThreads, s[1:], func(ctx context.Context, s plan.Session) error {
+		err := d.sendSession(ctx, s, nil)
+		if err == nil && s.Path == "" {
+			d.infof("%s done", stages[s.Root])
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, s := range s {
+		if s.Path != "" {
+			databases++
+		}
+	}
+	d.infof("Transfer of data done: %d databases", databases)
+	return nil
+}
+
+// stages are the stock script's words for what it has sent.
+var stages = map[plan.Root]string{
+	plan.DataDir: "Transfer of normal directories",
+	plan.HomeDir: "Transfer of InnoDB data files",
+	plan.LogDir:  "Transfer of InnoDB log files",
+	plan.UndoDir: "Transfer of InnoDB undo logs",
+	plan.AriaDir: "Transfer of Aria logs",
+}
+
+// binlogArchive is the archive of the binlogs, if any are to be sent.
+type binlogArchive struct {
+	tar   *BinlogTar
+	files map[string]transfer.VirtualFile
+}
+
+func (d *donor) binlogs() (binlogArchive, error) {
+	b := d.settings.Binlog
+	if !b.On() || !d.settings.Places.Binlogs {
+		return binlogArchive{}, nil
+	}
+	tar, err := OpenBinlogTar(b, d.args.Datadir, d.settings.MaxBinlogs)
+	if err != nil {
+		return binlogArchive{}, err
+	}
+	for _, name := range tar.Missing {
+		d.warn(fmt.Sprintf("binlog %s is in the index but does not exist, it is not sent", name))
+	}
+	if len(tar.Names) == 0 {
+		tar.Close()
+		return binlogArchive{}, nil
+	}
+	d.infof("Preparing binlog files for transfer: %s", strings.Join(tar.Names, " "))
+	file := transfer.VirtualFile{
+		Size: tar.Size(), Mode: 0o660, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), ModTime: tar.ModTime,
+		Open: func() (transfer.SourceFile, error) { return sharedTar{tar}, nil },
+	}
+	return binlogArchive{tar, map[string]transfer.VirtualFile{plan.BinlogArchive: file}}, nil
+}
+
+// sharedTar is an archive that a session reads but does not close: it may have to
+// be sent twice.
+type sharedTar struct{ *BinlogTar }
+
+func (sharedTar) Close() error { return nil }
+
+// maxVanished is how often a session is run again because files went away while it
+// ran. Temporary tables may, under the lock; nothing else should.
+const maxVanished = 3
+
+// sendSession sends one session, on a connection of its own.
+func (d *donor) sendSession(ctx context.Context, s plan.Session, extra map[string]transfer.VirtualFile) error {
+	for try := 1; ; try++ {
+		_, err := d.push(ctx, s, extra)
+		if isVanished(err) && try < maxVanished {
+			d.infof("%s: %v; once more", s.Dir, err)
+			continue
+		}
+		return err
+	}
+}
+
+func (d *donor) push(ctx context.Context, s plan.Session, extra map[string]transfer.VirtualFile) (transfer.Stats, error) {
+	rules, err := filter.Parse(s.Rules...)
+	if err != nil {
+		return transfer.Stats{}, fmt.Errorf("rules for %s: %w", s.Dir, err)
+	}
+	root, err := os.OpenRoot(s.Dir)
+	if err != nil {
+		return transfer.Stats{}, fail(exitOther, err)
+	}
+	defer root.Close()
+	src, err := transfer.NewDirSource(root, transfer.DirSourceOptions{
+		Rules: rules, Recursive: s.Recursive, Links: true, Specials: true, Extra: extra,
+	})
+	if err != nil {
+		return transfer.Stats{}, fail(exitOther, err)
+	}
+	defer src.Close()
+	return d.pushSource(ctx, src, s.Dir, d.options(s, rules))
+}
+
+// options are those with which the scripts run rsync (script-sessions.md, BASE).
+func (d *donor) options(s plan.Session, rules *filter.List) transfer.PushOptions {
+	return transfer.PushOptions{
+		Module: s.Module, Path: s.Path, Rules: rules,
+		Recursive: s.Recursive, Dirs: !s.Recursive, Delete: true,
+		WholeFile: true, Inplace: true, IgnoreTimes: true,
+		Owner: true, Group: true, Perms: true, Links: true, Specials: true,
+	}
+}
+
+// pushSource runs one session. what names it in errors.
+func (d *donor) pushSource(ctx context.Context, src transfer.Source, what string, o transfer.PushOptions) (transfer.Stats, error) {
+	conn, err := d.dial(ctx)
+	if err != nil {
+		return transfer.Stats{}, err
+	}
+	defer conn.Close()
+	o.Timeout = d.settings.Silence
+	o.Progress = func(n int64) { d.sent.Add(n) }
+	o.Log = func(l transfer.Level, text string) {
+		if l != transfer.Info {
+			d.warn("joiner: " + text)
+		}
+	}
+	stats, err := transfer.Push(ctx, conn, src, o)
+	if err != nil {
+		err = fail(statusOfTransfer(err), fmt.Errorf("send %s to joiner %s: %w", what, peerName(d.joiner), conn.Explain(err)))
+	}
+	return stats, err
+}
+
+// statusOfTransfer gives a failed session the status that the stock script would.
+func statusOfTransfer(err error) int {
+	if exit, ok := errors.AsType[*transfer.ExitError](err); ok && exit.Code == transfer.ExitStream {
+		return exitProtocol
+	}
+	return exitOther
+}
+
+// sendMagic sends the file that says that all is there.
+func (d *donor) sendMagic(ctx context.Context, p position) error {
+	name := d.args.magicFile()
+	file := transfer.BytesFile([]byte(p.String()+"\n"), 0o660, time.Now())
+	file.UID, file.GID = uint32(os.Geteuid()), uint32(os.Getegid())
+	_, err := d.pushSource(ctx, transfer.NewFileSource(name, file), filepath.Join(d.args.Datadir, name), transfer.PushOptions{
+		Module: d.args.moduleBase(), Recursive: true, Links: true, Perms: true, Times: true, Group: true, Owner: true,
+		Devices: true, Specials: true, Checksum: true,
+	})
+	return err
+}
+
+// inParallel calls f for each item, n at a time. The first error ends the others.
+func inParallel[T any](ctx context.Context, n int, items []T, f func(context.Context, T) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	queue := make(chan T)
+	var workers sync.WaitGroup
+	for range min(n, len(items)) {
+		workers.Go(func() {
+			for item := range queue {
+				if err := f(ctx, item); err != nil {
+					cancel(err)
+					return
+				}
+			}
+		})
+	}
+	for _, item := range items {
+		select {
+		case queue <- item:
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	close(queue)
+	workers.Wait()
+	return context.Cause(ctx)
+}

@@ -1,0 +1,246 @@
+package sst
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"wsrep_sst_rsync_tunnel/sst/plan"
+	"wsrep_sst_rsync_tunnel/tls"
+	"wsrep_sst_rsync_tunnel/transfer"
+	"wsrep_sst_rsync_tunnel/transfer/filter"
+)
+
+// A joiner fills its data directory from a donor.
+type joiner struct {
+	*run
+	channel  *tls.Channel
+	dir      *datadir
+	grastate grastate
+	links    map[string]*os.Root // databases that are links of ours
+	stores   []*transfer.DirStore
+	daemon   transfer.Daemon // without Begin, which each connection has of its own
+	received atomic.Int64    // bytes of files
+
+	intake   *intake
+	turned   atomic.Int64 // connections turned away
+	deciding sync.Mutex   // held while the first session's fate is decided
+	checked  bool         // space and grastate.dat are as they must be
+}
+
+func newJoiner(r *run) *joiner {
+	return &joiner{run: r, grastate: newGrastate(r.args.Datadir)}
+}
+
+// whole is the joiner from the certificates to the position. Its error says in the
+// last line what has become of the data directory.
+func (j *joiner) whole(ctx context.Context) error {
+	j.infof("%s SST started on joiner", j.args.Method)
+	err := j.do(ctx)
+	state := saysUntouched
+	if j.dir != nil {
+		state = j.dir.state
+	}
+	j.release()
+	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx) // whatever broke, it broke because of this
+		}
+		return fmt.Errorf("%w\n%s SST failed on joiner: %s", err, j.args.Method, state)
+	}
+	return nil
+}
+
+func (j *joiner) do(ctx context.Context) error {
+	if err := j.prepare(); err != nil {
+		return err
+	}
+	if err := j.receive(ctx); err != nil {
+		return err
+	}
+	p, err := j.complete()
+	if err != nil {
+		return err
+	}
+	kind := "IST"
+	if j.dir.state == saysComplete {
+		kind = "SST"
+		j.infof("received %s from %s", amount(j.received.Load(), time.Since(j.intake.since())), j.intake.donor())
+	}
+	j.infof("Galera co-ords from recovery: %s", p)
+	if err := j.out.Position(p.String()); err != nil {
+		return fail(exitPipe, err)
+	}
+	j.infof("%s %s completed on joiner", j.args.Method, kind)
+	return nil
+}
+
+// prepare does all that can fail before anybody connects.
+func (j *joiner) prepare() (err error) {
+	if j.channel, err = j.loadChannel(tls.Joiner); err != nil {
+		return err
+	}
+	base, magic := j.args.moduleBase(), j.args.magicFile()
+	places := j.settings.Places
+	receive, err := plan.Joiner(places, base, magic)
+	if err != nil {
+		return fail(exitMissing, err)
+	}
+	for _, dir := range receive.Missing {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fail(exitMissing, fmt.Errorf("make a configured directory: %w", err))
+		}
+		j.infof("made the configured directory %s", dir)
+	}
+	if j.dir, err = openDatadir(places); err != nil {
+		return err
+	}
+	for _, name := range []string{magic, plan.BinlogArchive} {
+		if err := removeControl(j.root, name); err != nil {
+			return err
+		}
+	}
+	return j.makeDaemon(receive)
+}
+
+// makeDaemon makes the modules on the places.
+func (j *joiner) makeDaemon(r *plan.Receive) error {
+	owners, err := newOwners(j.root)
+	if err != nil {
+		return err
+	}
+	j.links = map[string]*os.Root{}
+	for name, dir := range r.Links {
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			return fail(exitMissing, fmt.Errorf("database %s is a symbolic link: %w", name, err))
+		}
+		j.links[name] = root
+	}
+	j.daemon = transfer.Daemon{
+		Timeout: j.settings.Silence, Owners: owners, Log: j.logSession,
+		Progress: func(n int64) { j.received.Add(n) },
+	}
+	for i, m := range r.Modules {
+		at := j.dir.places[i]
+		o := transfer.StoreOptions{
+			Alias: j.dir.alias(at.dir), AliasPrefix: newPrefix,
+			Hidden: func(name string) bool { return isOld(at.dir, name) },
+			Sparse: plan.Sparse, ModeMask: 0o6000,
+		}
+		if m.Root == plan.DataDir {
+			o.Links = j.links
+		}
+		store, err := transfer.NewDirStore(at.root, o)
+		if err != nil {
+			return err
+		}
+		j.stores = append(j.stores, store)
+		protect, err := filter.Parse(m.Protect...)
+		if err != nil {
+			return fmt.Errorf("rules of the module %s: %w", m.Name, err)
+		}
+		j.daemon.Modules = append(j.daemon.Modules, transfer.Module{Name: m.Name, Comment: m.Root.Key(), Store: store, Protect: protect})
+	}
+	return nil
+}
+
+// release closes what prepare opened.
+func (j *joiner) release() {
+	for _, s := range j.stores {
+		s.Close()
+	}
+	for _, root := range j.links {
+		root.Close()
+	}
+	if j.dir != nil {
+		j.dir.close()
+	}
+}
+
+// receive says ready and serves the donor until all has arrived.
+func (j *joiner) receive(ctx context.Context) error {
+	a := j.args.Address
+	ready, err := a.Ready(j.args.moduleBase())
+	if err != nil {
+		return err
+	}
+	l, err := j.channel.Listen(ctx, a.Host, a.Port)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fail(exitBusy, err)
+	}
+	if err != nil {
+		return fail(exitInvalid, err)
+	}
+	defer l.Close()
+	if l.Note() != "" {
+		j.say(l.Note())
+	}
+	j.infof("listening on %s", l.Addr())
+	if err := j.out.Ready(ready); err != nil {
+		return fail(exitPipe, err)
+	}
+	return j.serve(ctx, l)
+}
+
+// complete takes the datadir to its last state and gives the position. Whatever
+// may fail comes before the files get their names.
+func (j *joiner) complete() (position, error) {
+	magic := j.args.magicFile()
+	text, err := readControl(j.root, magic, 4*maxPosition)
+	if err != nil {
+		return position{}, failf(exitPipe, "read the magic file: %w", err)
+	}
+	p, err := parsePosition(firstLine(text))
+	if err != nil {
+		return position{}, failf(exitPipe, "magic file %s: %w", magic, err)
+	}
+	if j.dir.state == saysIncomplete {
+		if err := j.unpackBinlogs(); err != nil {
+			return position{}, fail(exitPipe, err)
+		}
+		began := time.Now()
+		links := slices.Collect(maps.Values(j.links))
+		if err := j.dir.finish(links, j.warn); err != nil {
+			return position{}, fail(exitPipe, err)
+		}
+		j.infof("all is on the disk, after %.1f s", time.Since(began).Seconds())
+	}
+	return p, removeControl(j.root, magic)
+}
+
+// unpackBinlogs puts the donor's binlogs in the place of ours, if he sent some and
+// we keep any.
+func (j *joiner) unpackBinlogs() error {
+	f, err := j.root.OpenFile(plan.BinlogArchive, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("binlogs from the donor: %w", err)
+	}
+	defer f.Close()
+	if j.settings.Binlog.On() {
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		names, err := UnpackBinlogs(f, info.Size(), j.settings.Binlog, j.args.Datadir)
+		if err != nil {
+			return err
+		}
+		j.infof("binlog files extracted: %d %s", len(names), strings.Join(names, " "))
+	}
+	return removeControl(j.root, plan.BinlogArchive)
+}

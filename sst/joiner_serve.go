@@ -1,0 +1,209 @@
+package sst
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"wsrep_sst_rsync_tunnel/sst/report"
+	"wsrep_sst_rsync_tunnel/tls"
+	"wsrep_sst_rsync_tunnel/transfer"
+)
+
+// maxHandshakes bounds the connections that have not shown a certificate yet;
+// others wait in the kernel's queue. maxSessions bounds those that have.
+const (
+	maxHandshakes = 64
+	maxSessions   = 1024
+	maxTurned     = 20 // lines about connections that came to nothing
+)
+
+// errWhole ends the serving when everything has arrived.
+var errWhole = errors.New("everything has arrived")
+
+// serve takes connections until the SST has arrived as a whole (nil), or cannot.
+func (j *joiner) serve(ctx context.Context, l net.Listener) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	// A donor may be long in coming: mariadbd asks again and again while none is free.
+	// So InitialTimeout is 0 unless somebody set it.
+	j.intake = newIntake(j.settings.Silence, j.settings.InitialTimeout, cancel)
+	defer j.intake.stop()
+	var work sync.WaitGroup
+	work.Go(func() {
+		select {
+		case <-j.intake.whole:
+			cancel(errWhole)
+		case <-ctx.Done():
+		}
+	})
+	work.Go(func() { j.sayProgress(ctx) })
+	close := context.AfterFunc(ctx, func() { l.Close() })
+	defer close()
+	j.accept(ctx, cancel, l, &work)
+	work.Wait()
+	err := context.Cause(ctx)
+	if errors.Is(err, errWhole) {
+		return j.intake.verdict()
+	}
+	return fail(exitPipe, err)
+}
+
+// accept starts a goroutine of work for each connection.
+func (j *joiner) accept(ctx context.Context, cancel context.CancelCauseFunc, l net.Listener, work *sync.WaitGroup) {
+	handshakes := make(chan struct{}, maxHandshakes)
+	sessions := make(chan struct{}, maxSessions)
+	for {
+		select {
+		case handshakes <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		raw, err := l.Accept()
+		if ctx.Err() != nil {
+			if err == nil {
+				raw.Close()
+			}
+			return
+		}
+		if err != nil {
+			// Descriptors may have run out for a moment.
+			if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() {
+				continue
+			}
+			cancel(fmt.Errorf("accept a connection: %w", err))
+			return
+		}
+		work.Go(func() {
+			conn, err := j.channel.Server(ctx, raw)
+			<-handshakes
+			if err != nil {
+				j.turnedAway(raw.RemoteAddr().String(), err)
+				return
+			}
+			defer conn.Close()
+			select {
+			case sessions <- struct{}{}:
+				defer func() { <-sessions }()
+			default:
+				j.turnedAway(raw.RemoteAddr().String(), fmt.Errorf("%d connections are open already", maxSessions))
+				return
+			}
+			if err := j.connection(ctx, conn); err != nil {
+				cancel(err)
+			}
+		})
+	}
+}
+
+// connection serves one peer whose certificate was accepted. Its error ends the SST.
+func (j *joiner) connection(ctx context.Context, conn *tls.Conn) error {
+	peer := conn.Peer()
+	if err := j.intake.enter(peer); err != nil {
+		j.turnedAway(peer.Addr, err)
+		return nil
+	}
+	defer j.intake.leave()
+	if !conn.Own() {
+		return j.session(ctx, conn)
+	}
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	h, err := receiveHello(conn, "donor")
+	if err == nil && !h.Control {
+		err = sendHello(conn, j.hello())
+	}
+	if !stop() {
+		return nil
+	}
+	switch {
+	case err != nil:
+		j.turnedAway(peer.Addr, conn.Explain(err))
+		return nil
+	case h.Control:
+		return j.controlled(ctx, conn, h)
+	}
+	return j.session(ctx, conn)
+}
+
+func (j *joiner) hello() hello {
+	return hello{Version: Version, Role: "joiner", PageSize: j.settings.PageSize}
+}
+
+// controlled answers the donor's control hello with our verdict on what it will
+// send, and then stays in touch.
+func (j *joiner) controlled(ctx context.Context, conn *tls.Conn, h hello) error {
+	peer := conn.Peer()
+	if err := j.intake.claim(peer); err != nil {
+		j.turnedAway(peer.Addr, err)
+		return nil
+	}
+	j.infof("donor %s connected, version %s", peerName(peer), h.Version)
+	answer := j.hello()
+	refused := j.fits(ctx, h)
+	if refused != nil {
+		answer.Refused = refused.Error()
+	} else if room, err := j.dir.room(ctx); err == nil {
+		answer.Free = room
+	}
+	if err := sendHello(conn, answer); err != nil && refused == nil {
+		return fmt.Errorf("donor %s: %w", peerName(peer), conn.Explain(err))
+	}
+	if refused != nil {
+		return refused
+	}
+	c := newControl(conn, "donor "+peerName(peer), j.settings.Silence)
+	err := c.run(ctx, func(state string) { j.infof("donor: %s", state) })
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errWhole):
+		c.complete()
+		return nil
+	case cause != nil:
+		c.giveUp(cause)
+		return nil
+	case j.intake.closing():
+		return nil
+	}
+	return err
+}
+
+// session serves one rsync session.
+func (j *joiner) session(ctx context.Context, conn *tls.Conn) error {
+	s := &joinerSession{joiner: j, peer: conn.Peer()}
+	d := j.daemon
+	d.Begin = s.begin
+	result, err := d.Serve(ctx, conn)
+	if err == nil && len(result.Failed) > 0 {
+		err = fmt.Errorf("%d files could not be written, the first is %s", len(result.Failed), plain(result.Failed[0]))
+	}
+	return s.end(ctx, result, err)
+}
+
+// turnedAway tells of a connection that came to nothing. It is no harm to the SST,
+// and anybody can make any number of them.
+func (j *joiner) turnedAway(addr string, err error) {
+	if errors.Is(err, tls.ErrProbe) {
+		return
+	}
+	n := j.turned.Add(1)
+	if n > maxTurned {
+		return
+	}
+	text := fmt.Sprintf("connection from %s turned away: %v", addr, err)
+	if hint := report.Hint(err); hint != "" {
+		text += "\nhint: " + hint
+	}
+	if n == maxTurned {
+		text += "\nfurther ones will not be reported"
+	}
+	j.warn(text)
+}
+
+// logSession passes on what the engine says of a session.
+func (j *joiner) logSession(level transfer.Level, text string) {
+	if level == transfer.Info {
+		return
+	}
+	j.warn(text)
+}

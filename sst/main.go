@@ -1,0 +1,199 @@
+// Package sst is one State Snapshot Transfer as mariadbd sees it: the arguments, the
+// dialogue on stdout, the files in the data directory, the two roles, time limits
+// and exit statuses.
+//
+// What it promises: stdout carries the lines of the dialogue and nothing else;
+// status 0 only after the last of them. Everything that can be checked is checked
+// before the joiner says ready and before the donor says flush tables. Every wait
+// ends: with a limit, with the end of mariadbd, or with a signal. The joiner's data
+// directory is untouched, incomplete (mariadbd sees no InnoDB and asks for a new
+// SST) or complete, at any moment, and the last line of a failure says which.
+//
+// What it leaves to others: which files are sent (sst/plan), the form of the log
+// and of the dialogue (sst/report), the rsync protocol (transfer), the secure
+// channel (tls), option files (mycnf).
+package sst
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+
+	"wsrep_sst_rsync_tunnel/mycnf"
+	"wsrep_sst_rsync_tunnel/sst/report"
+	"wsrep_sst_rsync_tunnel/tls"
+)
+
+// Version is what we call ourselves to the other side and to people.
+const Version = "0.1.0"
+
+// Main runs the SST that mariadbd asks for with argv and returns the exit status.
+// The environment is os.Environ's form.
+func Main(argv, environ []string, stdin, stdout, stderr *os.File) int {
+	log := report.NewLog(stderr, nil)
+	args, err := ParseArgs(argv)
+	if err != nil {
+		log.Error(err)
+		return statusOf(err)
+	}
+	limit := report.DonorLine
+	if args.Role == Joiner {
+		limit = report.JoinerLine
+	}
+	r := &run{
+		args: args, environ: environ, stdin: stdin, log: log,
+		out: report.NewDialogue(stdout, limit), watch: newServerWatch(),
+	}
+	if err := r.whole(); err != nil {
+		log.Error(err)
+		return statusOf(err)
+	}
+	return 0
+}
+
+// A run is what both roles share.
+type run struct {
+	args    Args
+	environ []string
+	stdin   *os.File
+	log     *report.Log
+	out     *report.Dialogue
+	watch   serverWatch
+
+	settings *Settings
+	root     *os.Root // the data directory
+}
+
+// whole is an SST from the first to the last instruction: within it signals and the
+// end of mariadbd cancel the context, the data directory is ours alone, and the
+// files that show a running SST are there.
+func (r *run) whole() (err error) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	var watchers sync.WaitGroup
+	defer watchers.Wait()
+	defer cancel(nil)
+	defer catchSignals(ctx, cancel, &watchers)()
+
+	server, err := findServer(r.watch.table, os.Getppid(), r.args.Parent)
+	switch {
+	case errors.Is(err, errServerGone):
+		return fail(exitPipe, err)
+	case err != nil:
+		r.log.Warningf("%v: its end will not be noticed", err)
+	default:
+		watchers.Go(func() {
+			if err := r.watch.wait(ctx, server); err != nil {
+				cancel(fail(exitPipe, err))
+			}
+		})
+	}
+
+	if err := r.loadSettings(); err != nil {
+		return err
+	}
+	l := newLocker(r.say, r.warn)
+	l.limit = r.settings.PreviousTimeout
+	lock, err := l.lock(ctx, r.args.Datadir)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if r.root, err = os.OpenRoot(r.args.Datadir); err != nil {
+		return fail(exitMissing, fmt.Errorf("open the data directory: %w", err))
+	}
+	defer r.root.Close()
+	here := presence{root: r.root, pid: os.Getpid(), progress: r.args.Role == Joiner}
+	defer func() {
+		if e := here.end(); e != nil {
+			r.warn(e.Error())
+		}
+	}()
+	if err := here.begin(); err != nil {
+		return err
+	}
+	return r.role(ctx)
+}
+
+func (r *run) role(ctx context.Context) error {
+	if r.args.Role == Joiner {
+		return newJoiner(r).whole(ctx)
+	}
+	return newDonor(r).whole(ctx)
+}
+
+// loadSettings reads the option files, and says what is odd about them and about
+// the arguments.
+func (r *run) loadSettings() (err error) {
+	if len(r.args.Unknown) > 0 {
+		r.warn("unknown arguments are ignored: " + strings.Join(r.args.Unknown, " "))
+	}
+	r.settings, err = LoadSettings(r.args, mycnf.LoadOptions{LookupEnv: r.lookupEnv})
+	if err != nil {
+		return err
+	}
+	for _, w := range r.settings.Warnings {
+		r.warn(w)
+	}
+	return nil
+}
+
+// lookupEnv finds a variable of the environment that Main was given.
+func (r *run) lookupEnv(name string) (string, bool) {
+	for _, entry := range r.environ {
+		if n, value, _ := strings.Cut(entry, "="); n == name {
+			return value, true
+		}
+	}
+	return "", false
+}
+
+// loadChannel reads and checks what the secure channel needs.
+func (r *run) loadChannel(role tls.Role) (*tls.Channel, error) {
+	channel, err := tls.Load(r.settings.TLS(role))
+	switch {
+	case errors.Is(err, tls.ErrNoCertificate):
+		return nil, fail(exitSignal, err) // the original script's status for this
+	case err != nil:
+		return nil, fail(exitInvalid, err)
+	}
+	r.say(channel.Describe())
+	for _, w := range channel.Warnings() {
+		r.warn(w)
+	}
+	return channel, nil
+}
+
+func (r *run) say(text string) { r.log.Say(report.Info, text) }
+
+func (r *run) warn(text string) { r.log.Say(report.Warning, text) }
+
+func (r *run) infof(format string, a ...any) { r.log.Infof(format, a...) }
+
+// catchSignals makes the signals that end a script end us in order. The function it
+// returns lets them act as before.
+//
+// SIGPIPE is ignored, so that a write to a closed stdout or connection is an error
+// of that write. (Asking for the signal would bring one for each connection that a
+// peer closes, too.)
+func catchSignals(ctx context.Context, cancel context.CancelCauseFunc, wg *sync.WaitGroup) (stop func()) {
+	signal.Ignore(syscall.SIGPIPE)
+	ch := make(chan os.Signal, 1)
+	signal.Notify(ch, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM)
+	wg.Go(func() {
+		select {
+		case s := <-ch:
+			code := exitSignal
+			if s == syscall.SIGHUP {
+				code = exitPipe
+			}
+			cancel(failf(code, "ended by the signal %v", s))
+		case <-ctx.Done():
+		}
+	})
+	return func() { signal.Stop(ch) }
+}
