@@ -209,21 +209,24 @@ func (n *node) expect(want string) {
 // exit waits for the end and checks the status.
 func (n *node) exit(want int) {
 	n.t.Helper()
-	for {
-		select {
-		case line, ok := <-n.line:
-			if ok {
-				n.t.Fatalf("stdout: %q after the end\n%s", line, n.said())
-			}
-		case <-time.After(30 * time.Second):
-			n.t.Fatalf("does not end\n%s", n.said())
-		}
-		break
-	}
-	n.cmd.Wait()
+	n.end()
 	if got := n.cmd.ProcessState.ExitCode(); got != want {
 		n.t.Fatalf("exit status %d, want %d\n%s", got, want, n.said())
 	}
+}
+
+// end waits for the end; nothing more may come on stdout.
+func (n *node) end() {
+	n.t.Helper()
+	select {
+	case line, ok := <-n.line:
+		if ok {
+			n.t.Fatalf("stdout: %q, where nothing should come\n%s", line, n.said())
+		}
+	case <-time.After(30 * time.Second):
+		n.t.Fatalf("does not end\n%s", n.said())
+	}
+	n.cmd.Wait()
 }
 
 // says checks that the log has each of the texts.

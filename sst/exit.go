@@ -21,10 +21,10 @@ const (
 	exitOther    = 255 // the flush failed, a transfer failed
 )
 
-// A failure is an error that ends the role, with the status to exit with and, if
-// somebody can do something about it, what.
+// A failure is an error that ends the role: with the status to exit with, or with
+// what somebody can do about it, or both.
 type failure struct {
-	code int
+	code int // 0: not decided here
 	err  error
 	hint string
 }
@@ -38,7 +38,7 @@ func (f *failure) Hint() string { return f.hint }
 
 // fail gives err a status, unless something closer to the cause has done so.
 func fail(code int, err error) error {
-	if known := (*failure)(nil); err == nil || errors.As(err, &known) {
+	if err == nil || decided(err) != 0 {
 		return err
 	}
 	return &failure{code: code, err: err}
@@ -53,13 +53,27 @@ func advise(err error, text string) error {
 	if err == nil || report.Hint(err) != "" {
 		return err
 	}
-	return &failure{code: statusOf(err), err: err, hint: text}
+	return &failure{err: err, hint: text}
 }
 
 // statusOf is the exit status that err asks for.
 func statusOf(err error) int {
-	if known := (*failure)(nil); errors.As(err, &known) {
-		return known.code
+	if code := decided(err); code != 0 {
+		return code
 	}
 	return exitOther
+}
+
+// decided is the status that something in err has decided on, 0 if nothing has.
+func decided(err error) int {
+	for {
+		f, ok := errors.AsType[*failure](err)
+		if !ok {
+			return 0
+		}
+		if f.code != 0 {
+			return f.code
+		}
+		err = f.err
+	}
 }

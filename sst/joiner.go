@@ -43,8 +43,8 @@ func newJoiner(r *run) *joiner {
 	return &joiner{run: r, grastate: newGrastate(r.args.Datadir)}
 }
 
-// whole is the joiner from the certificates to the position. Its error says in the
-// last line what has become of the data directory.
+// whole is the joiner from the certificates to the position. Its error says what
+// has become of the data directory; the cause is in the log before it.
 func (j *joiner) whole(ctx context.Context) error {
 	j.infof("%s SST started on joiner", j.args.Method)
 	err := j.do(ctx)
@@ -53,13 +53,14 @@ func (j *joiner) whole(ctx context.Context) error {
 		state = j.dir.state
 	}
 	j.release()
-	if err != nil {
-		if ctx.Err() != nil {
-			err = context.Cause(ctx) // whatever broke, it broke because of this
-		}
-		return fmt.Errorf("%w\n%s SST failed on joiner: %s", err, j.args.Method, state)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if ctx.Err() != nil {
+		err = context.Cause(ctx) // whatever broke, it broke because of this
+	}
+	j.log.Error(err)
+	return failf(statusOf(err), "%s SST failed on joiner: %s", j.args.Method, state)
 }
 
 func (j *joiner) do(ctx context.Context) error {

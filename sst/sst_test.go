@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -151,56 +150,4 @@ func portOf(n *node) int {
 	_, after, _ := strings.Cut(n.cmd.Args[len(n.cmd.Args)-1], "localhost:")
 	fmt.Sscanf(after, "%d", &port)
 	return port
-}
-
-// What a donor killed in the middle leaves must be no InnoDB for mariadbd, and a
-// second attempt must not stumble over it.
-func TestDonorKilledInTheMiddle(t *testing.T) {
-	donor, joiner := newCluster(t).pair()
-	database(t, joiner.dir)
-	write(t, joiner.dir, grastateFile, "")
-	// A FIFO-like hold: the donor cannot finish while this file grows too slowly to
-	// read, so make one that is large and sparse.
-	huge, err := os.Create(filepath.Join(donor.dir, "db1/huge.ibd"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := huge.Truncate(200 << 30); err != nil {
-		t.Fatal(err)
-	}
-	huge.Close()
-	donor.donate(joiner.ready(), "")
-	donor.expect("flush tables")
-	donor.flushed(42)
-	waitFor(t, "the first file of the SST", func() bool {
-		_, err := os.Stat(filepath.Join(joiner.dir, "db1/huge.ibd"))
-		return err == nil
-	})
-	syscall.Kill(-donor.cmd.Process.Pid, syscall.SIGKILL)
-	joiner.exit(exitPipe)
-	joiner.says("SST failed on joiner: datadir incomplete: the next start takes a new SST")
-	for _, name := range []string{"ibdata1", "ib_logfile0", "undo001"} {
-		if _, err := os.Lstat(filepath.Join(joiner.dir, name)); err == nil {
-			t.Errorf("%s is there: mariadbd may take it for a good node", name)
-		}
-		if _, err := os.Lstat(filepath.Join(joiner.dir, oldPrefix+name)); err != nil {
-			t.Error(err)
-		}
-	}
-	for _, name := range []string{pidFile, progressFile} {
-		if _, err := os.Lstat(filepath.Join(joiner.dir, name)); err == nil {
-			t.Errorf("%s is left", name)
-		}
-	}
-
-	if err := os.Remove(huge.Name()); err != nil {
-		t.Fatal(err)
-	}
-	write(t, joiner.dir, "ibdata1", "fresh, by mariadbd's recovery")
-	whole(donor, joiner)
-	if diff := cmp.Diff(state(t, donor.dir), state(t, joiner.dir)); diff != "" {
-		t.Error(diff)
-	}
-	joiner.nothingLeft()
-	donor.nothingLeft()
 }
