@@ -91,24 +91,62 @@ func TestTheMemoryOfAnIndexIsWhatIsAnnounced(t *testing.T) {
 	}
 }
 
-// After much that is new, only samples are searched; what follows in shifted form must be found by them all the same.
+// After much that is new, only samples are searched; what follows in shifted form must be found by them all the same, and
+// then every shift at once.
 func TestASearchInVainGivesWayToSamplesAndComesBack(t *testing.T) {
-	const fresh, shifted = patience + 8<<20, 4 << 20
+	const fresh, shifted, cuts = patience + 8<<20, 4 << 20, 20
 	a := lookup(t, "xxh128", 1, true)
 	old := random(1, fresh+shifted)
-	new := slices.Concat(random(2, fresh-100), old[fresh:])
 	h := Plan(int64(len(old)), a.Size(), true)
-	sums := describe(t, a, old, h)
-	reply, sent, err := matchReply(t, a, sums, bytes.NewReader(new), int64(len(new)))
-	if err != nil {
-		t.Fatal(err)
+	new := random(2, fresh-100)
+	for i := range cuts {
+		new = append(new, old[fresh+i*shifted/cuts+10:fresh+(i+1)*shifted/cuts]...)
 	}
-	if most := int64(fresh + (sample+2)*int64(h.BlockLen)); sent.Literal > most {
-		t.Errorf("%d bytes sent as data, at most %d are new", sent.Literal, most)
+	s := NewFileSender(a)
+	body := written(func(w *wire.Writer) {
+		if err := s.Match(t.Context(), w, bytes.NewReader(new), int64(len(new)), describe(t, a, old, h)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if most := fresh + (sample+2)*int64(h.BlockLen) + 2*cuts*int64(h.BlockLen); s.Sent().Literal > most {
+		t.Errorf("%d bytes sent as data, at most %d are needed", s.Sent().Literal, most)
+	}
+	if most := int64(patience + (8<<20)/sample + 2*(cuts+1)*int(h.BlockLen)); s.searched > most {
+		t.Errorf("%d offsets searched, at most %d are allowed", s.searched, most)
 	}
 	sink := &fromOld{head: h, old: old}
-	if _, ok, err := receive(t, reply, h, a, sink); !ok || err != nil || !bytes.Equal(sink.out, new) {
+	if _, ok, err := receive(t, body, h, a, sink); !ok || err != nil || !bytes.Equal(sink.out, new) {
 		t.Errorf("received %v, %v", ok, err)
+	}
+}
+
+// Pages that changed in place, and pages added, are what a database does; a search would find nothing there.
+func TestPagesThatChangeInPlaceNeedNoSearch(t *testing.T) {
+	const size = 8 << 20
+	old := random(1, size)
+	for _, c := range []struct {
+		name  string
+		pages []int // changed
+		blen  int32
+	}{
+		{"nothing changed", nil, 4096},
+		{"a few single pages", []int{0, 7, 100, 511}, page},
+		{"pages within larger blocks", []int{3, 100}, MaxBlock},
+	} {
+		new := bytes.Clone(old)
+		for _, p := range c.pages {
+			copy(new[p*page:], gen("new", page))
+		}
+		a := lookup(t, "xxh128", 1, true)
+		s := NewFileSender(a)
+		w := wire.NewWriter(io.Discard)
+		sums := describe(t, a, old, SumHead{Count: size / c.blen, BlockLen: c.blen, S2Len: 3})
+		err := s.Match(t.Context(), w, bytes.NewReader(new), size, sums)
+		w.Release()
+		// The last page has none behind it that could be unchanged, and nothing else to be compared with.
+		if want := int64(len(c.pages)) * int64(max(page, c.blen)); err != nil || s.Sent().Literal != want || s.searched > int64(c.blen) {
+			t.Errorf("%s: %d bytes sent as data, want %d; %d offsets searched; %v", c.name, s.Sent().Literal, want, s.searched, err)
+		}
 	}
 }
 

@@ -13,8 +13,8 @@ const (
 	indexPerBlock = 8 + 4 + 4 + 8 + 1
 	// filterBits is how many bits of the filter there are at least for each block: one look-up in 32 passes for nothing.
 	filterBits = 32
-	// maxFilter keeps the filter in the cache of a core, in bits: 2 MiB.
-	maxFilter = 1 << 24
+	// maxFilter is the most bits of the filter, 8 MiB: it must stay in a cache.
+	maxFilter = 1 << 26
 	// hashFactor spreads the sums: the two halves of a weak sum are far from evenly distributed.
 	hashFactor = 0x9e3779b1
 )

@@ -62,14 +62,14 @@ type matcher struct {
 	kept  []uint64 // set of the blocks that were found at their own place
 	any   bool     // kept is not empty
 	want  int32    // block after the last one found, the likeliest next
-	spent int64    // work that find did in vain, in bytes hashed
+	spent int64    // work of find, in bytes hashed
 	vain  int64    // bytes that were searched since anything was found so
 	skip  int      // how often a search was due since then
 }
 
 const (
-	// find may do so much work in vain: a multiple of the bytes passed, and something to begin with. Beyond that blocks are
-	// only looked for at their own place, so that no choice of sums makes the time more than linear.
+	// find may do so much work: a multiple of the bytes passed, and something to begin with. Beyond that blocks are only
+	// looked for at their own place, so that no choice of sums makes the time more than linear.
 	spendFactor = 8
 	spendFirst  = 16 << 20
 	stepCost    = 32 // of a step in a chain
@@ -220,6 +220,7 @@ func (m *matcher) search(o int64) (int64, int32) {
 		n, hit := m.index.scan(&r, out, in)
 		out, in, o = out[n:], in[n:], o+int64(n)
 		m.vain += int64(n)
+		m.s.searched += int64(n)
 		if !hit {
 			break
 		}
@@ -255,7 +256,6 @@ func (m *matcher) find(o int64, weak uint32) int32 {
 				m.spent += m.blen
 			}
 			if bytes.Equal(strong, m.sums.strong(i)) {
-				m.spent -= m.blen
 				if m.want < m.full && m.usable(m.want, o) && x.equal(m.want, i) {
 					return m.want
 				}

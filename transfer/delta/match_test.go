@@ -102,6 +102,12 @@ func TestMatchSendsWhatChanged(t *testing.T) {
 		{"a basis of one short block, before other data", old[:100], old[:101], nil, []int{101}},
 		{"equal pages that grow in number", zeros(2100), zeros(4200), []int32{0, 1, 2, 0, 1, 2}, nil},
 		{"equal pages among others", join(zeros(700), old[:700], zeros(700)), join(old[:700], zeros(1400)), []int32{1, 2, 2}, nil},
+		{"a deletion made up for by an insertion", old, join(old[:1400], old[1437:3500], ins, old[3500:]), []int32{0, 1, 3, 4, 5, 6, 7, 8, 9, 10}, []int{663, 37}},
+		{"a shift behind new pages", old, join(gen("new", 2100), old[2150:]), []int32{4, 5, 6, 7, 8, 9, 10}, []int{2750}},
+		{"a shift of the last full block, nothing else kept", old, join(gen("new", 6000), old[6300:]), []int32{9, 10}, []int{6000}},
+		{"a block at its own place is preferred to an equal one", join(old[:700], zeros(2100)), zeros(2800), []int32{1, 1, 2, 3}, nil},
+		{"a page half new before equal pages", join(old[:1400], zeros(2100)), join(old[:700], ins, zeros(663), zeros(2100)), []int32{0, 2, 3, 4}, []int{700}},
+		{"much that is new comes in tokens of 32 KiB", old, gen("new", 100_000), nil, []int{32768, 32768, 32768, 1696}},
 		{"everything new", old, gen("new", 7300), nil, []int{7300}},
 	} {
 		hh := h
@@ -116,6 +122,16 @@ func TestMatchSendsWhatChanged(t *testing.T) {
 		if !slices.Equal(sink.blocks, c.blocks) || !slices.Equal(sink.literals, c.lits) {
 			t.Errorf("%s: got blocks %v and literals %v, want %v and %v", c.name, sink.blocks, sink.literals, c.blocks, c.lits)
 		}
+	}
+}
+
+func TestALastBlockDescribedAsAsLongAsTheOthersIsOneOfThem(t *testing.T) {
+	a := lookup(t, "xxh128", 0, true)
+	old := gen("old", 1400)
+	sums := describe(t, a, old, SumHead{Count: 2, BlockLen: 700, S2Len: 16, Remainder: 700})
+	sink, err := receiveMatch(t, a, sums, old, slices.Concat(old[700:], old[700:], gen("new", 10)))
+	if err != nil || !slices.Equal(sink.blocks, []int32{1, 1}) {
+		t.Errorf("got %+v, %v", sink, err)
 	}
 }
 

@@ -141,6 +141,10 @@ func TestASinkDecidesWhatAnErrorMeans(t *testing.T) {
 	if n, ok, err := receive(t, body, h, a, &fromOld{head: h, old: old, missing: true}); n != 709 || ok || err != nil {
 		t.Errorf("a block that the sink does not have: got %d, %v, %v", n, ok, err)
 	}
+	// Not even with the digest of what the sink has got.
+	if n, ok, err := receive(t, reply(a, gen("lit", 9), 9, -1, 0), h, a, &fromOld{head: h, old: old, missing: true}); n != 709 || ok || err != nil {
+		t.Errorf("a block that the sink does not have, and the sender neither: got %d, %v, %v", n, ok, err)
+	}
 	if _, ok, err := receive(t, body, h, a, &fromOld{head: h, old: old, cut: 1}); ok || !errors.As(err, &refused) {
 		t.Errorf("a block that is too short: got %v, %v", ok, err)
 	}

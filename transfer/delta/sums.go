@@ -112,7 +112,6 @@ func noSum(p []byte) {
 	for i := range p {
 		p[i] = 0xff
 	}
-	p[2] = 0xfa
 }
 
 // piece is a buffer for file contents. One is in use for each file that is being matched or described.

@@ -43,7 +43,7 @@ func Weak(p []byte) uint32 {
 		s1 += uint32(c ^ 0x80)
 		s2 += s1
 	}
-	s2 -= 128 * uint32(uint64(n)*(uint64(n)+1)/2)
+	s2 -= 128 * (n * (n + 1) / 2)
 	s1 -= 128 * n
 	return s1&0xffff | s2<<16
 }

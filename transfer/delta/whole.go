@@ -33,10 +33,12 @@ func (s Sent) Size() int64 { return s.Literal + s.Matched }
 // The sum head before it is the caller's. It is for one goroutine, one file at a time, and keeps its state from file to
 // file, so that small files cost no allocation.
 type FileSender struct {
-	a      *Algorithm
-	file   Hash
-	sent   Sent
-	digest [MaxDigest]byte // here, since a local array would be allocated for each file
+	a    *Algorithm
+	file Hash
+	sent Sent
+	// searched is how many offsets of the last file were looked at one by one, the slow part of matching.
+	searched int64
+	digest   [MaxDigest]byte // here, since a local array would be allocated for each file
 }
 
 // NewFileSender returns a sender for the algorithm of the session.
@@ -84,7 +86,7 @@ func (s *FileSender) Whole(ctx context.Context, w *wire.Writer, f io.ReaderAt, s
 
 func (s *FileSender) start() {
 	s.file.Reset()
-	s.sent = Sent{}
+	s.sent, s.searched = Sent{}, 0
 }
 
 // finish sends end of data and digest, a wrong one if reading failed.
