@@ -2,6 +2,7 @@ package plan
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -28,9 +29,9 @@ type branch struct {
 	rel string // "" for the data directory
 }
 
-// cuts finds what is to be cut out of the data directory, in a stable order.
-func (p Places) cuts(branches []branch) []cut {
-	var out []cut
+// cuts finds what is to be cut out of the data directory, in a stable order, and
+// what could not be.
+func (p Places) cuts(branches []branch) (out []cut, warnings []string) {
 	add := func(c cut) {
 		if !slices.ContainsFunc(out, func(o cut) bool { return o.covers(c) }) {
 			out = slices.DeleteFunc(out, c.covers)
@@ -40,12 +41,8 @@ func (p Places) cuts(branches []branch) []cut {
 	for _, r := range Roots[1:] {
 		dir := p.Dir(r)
 		for _, rel := range below(branches, dir) {
-			if holdsTables(p.onDisk(branches, rel)) {
-				// A root in the middle of a database: only its own files are cut out.
-				add(cut{rel: rel, key: r.Key(), globs: p.globs(r)})
-				continue
-			}
-			add(p.widen(branches, cut{rel: rel, key: r.Key(), dir: true}))
+			// A root that is a database too: only its own files are cut out.
+			add(p.widen(branches, cut{rel: rel, key: r.Key(), globs: p.globs(r)}))
 		}
 	}
 	for _, n := range p.NotData {
@@ -59,11 +56,16 @@ func (p Places) cuts(branches []branch) []cut {
 					continue // at the top, where nothing is sent but what is known
 				}
 			}
-			add(p.widen(branches, c))
+			c = p.widen(branches, c)
+			if !c.dir && len(c.globs) == 0 && isDir(p.onDisk(branches, rel)) {
+				warnings = append(warnings, fmt.Sprintf("%s is %s, but there are tables in it: it is treated as a database", n.Key, n.Path))
+				continue
+			}
+			add(c)
 		}
 	}
 	slices.SortFunc(out, func(a, b cut) int { return strings.Compare(a.rel, b.rel) })
-	return out
+	return out, warnings
 }
 
 // widen makes a cut take the largest directory around it that holds no table: what
@@ -72,7 +74,7 @@ func (p Places) widen(branches []branch, c cut) cut {
 	parts := strings.Split(c.rel, "/")
 	for i := range parts {
 		dir := strings.Join(parts[:i+1], "/")
-		if i == len(parts)-1 && len(c.globs) == 0 && !c.dir && !isDir(p.onDisk(branches, dir)) {
+		if i == len(parts)-1 && len(c.globs) == 0 && !isDir(p.onDisk(branches, dir)) {
 			break // the file itself
 		}
 		if !holdsTables(p.onDisk(branches, dir)) {
@@ -179,6 +181,14 @@ func isDir(file string) bool {
 	return err == nil && info.IsDir()
 }
 
+// isDatabase says whether a directory outside, which a link leads to, is a database:
+// it has tables right in it, or is empty and waits for some. What cannot be read
+// counts.
+func isDatabase(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	return err != nil || len(entries) == 0 || slices.ContainsFunc(entries, func(e os.DirEntry) bool { return !e.IsDir() && ofTable(e.Name()) })
+}
+
 // tableSuffixes are of files that only a database has. (db.opt is in every one that
 // was made by CREATE DATABASE.)
 var tableSuffixes = []string{".frm", ".ibd", ".isl", ".MYD", ".MYI", ".MAD", ".MAI", ".CSV", ".CSM", ".ARZ", ".MRG", ".par", ".TRG", ".TRN"}
@@ -195,14 +205,15 @@ func holdsTables(dir string) bool {
 		if err != nil {
 			return err
 		}
-		base := filepath.Base(name)
-		if e.IsDir() || strings.HasPrefix(base, "#sql") {
-			return nil
-		}
-		if base == "db.opt" || slices.Contains(tableSuffixes, filepath.Ext(base)) {
+		if !e.IsDir() && ofTable(e.Name()) {
 			return found
 		}
 		return nil
 	})
 	return err != nil
+}
+
+// ofTable says whether only a database has files of that name.
+func ofTable(name string) bool {
+	return name == "db.opt" || slices.Contains(tableSuffixes, path.Ext(name)) && !strings.HasPrefix(name, "#sql")
 }

@@ -12,7 +12,8 @@
 //     removed at the joiner: certificates, key files, logs, binlogs, temporary
 //     directories, and everything else in a directory that holds such a path and
 //     no table.
-//   - It looks (readdir, lstat, readlink, access) and changes nothing.
+//   - It looks (readdir, stat, readlink, access, and the text of .isl files) and
+//     changes nothing.
 //
 // It leaves to others: reading option files, opening files, the rsync options that
 // are the same in all sessions, the binlog archive, and the magic file.

@@ -144,7 +144,9 @@ func (d *donor) readTop() error {
 			}
 		}
 	}
-	d.cuts = d.p.cuts(d.branches)
+	cuts, warnings := d.p.cuts(d.branches)
+	d.cuts = cuts
+	d.plan.Warnings = append(d.plan.Warnings, warnings...)
 	for _, name := range dirs {
 		switch {
 		case cutsOut(d.cuts, name, true):
@@ -181,6 +183,11 @@ func (d *donor) link(name string) bool {
 	}
 	if rel, err := filepath.Rel(resolve(file), resolve(d.p.Datadir)); err == nil && (rel == "." || !strings.HasPrefix(rel, "..")) {
 		d.refuse("%s is a symbolic link that leads back to the data directory", file)
+		return false
+	}
+	if !isDatabase(file) {
+		d.plan.NotSent = append(d.plan.NotSent, name+"/")
+		d.plan.Warnings = append(d.plan.Warnings, fmt.Sprintf("%s is a symbolic link to a directory without tables: it is not followed", file))
 		return false
 	}
 	return true

@@ -30,7 +30,8 @@ type Receive struct {
 	Links map[string]string
 	// Missing are configured directories that do not exist yet. The server needs
 	// them, and making them harms nothing.
-	Missing []string
+	Missing  []string
+	Warnings []string
 }
 
 // Joiner makes the joiner's plan. complete is the name of the magic file.
@@ -50,15 +51,21 @@ func Joiner(p Places, base, complete string) (*Receive, error) {
 		file := filepath.Join(p.Datadir, name)
 		info, err := os.Stat(file)
 		switch {
-		case err == nil && info.IsDir():
+		case err == nil && info.IsDir() && isDatabase(file):
 			r.Links[name] = resolve(file)
 			branches = append(branches, branch{dir: resolve(file), rel: name})
-		case err != nil:
-			// Nothing can be received through it, and it is not ours to remove.
+		case err != nil && !strings.Contains(name, "."):
+			// Only a database is named so: better no than in the middle of the SST.
+			target, _ := os.Readlink(file)
+			return nil, &Refusal{Reasons: []string{fmt.Sprintf("%s is a symbolic link to %s, which cannot be followed (%v)", file, target, errors.Unwrap(err))},
+				hint: "make the directory that the link leads to, or remove the link"}
+		case err != nil || info.IsDir():
+			// Nothing is to be received through it, and it is not ours to remove.
 			protect = append(protect, "- /"+literal(name, false))
 		}
 	}
-	cuts := p.cuts(branches)
+	cuts, warnings := p.cuts(branches)
+	r.Warnings = warnings
 	for name := range r.Links {
 		if cutsOut(cuts, name, true) {
 			delete(r.Links, name)
@@ -105,23 +112,21 @@ func dataRules(p Places, protect []string, cuts []cut, complete string) []string
 // accept is what may be received for roots: all that any version of the scripts
 // sends, look-alikes included.
 func accept(p Places, roots ...Root) []string {
-	var rules []string
-	wide := map[Root][]string{
-		HomeDir: {"ibdata*", "ib_lru_dump"}, LogDir: {"ib_logfile*"}, UndoDir: {"undo*"}, AriaDir: {"aria_log*"},
-	}
-	for _, r := range Roots {
-		if !slices.Contains(roots, r) {
-			continue
+	var globs []string
+	for _, r := range roots {
+		switch r {
+		case HomeDir:
+			globs = append(globs, "ibdata*", "ib_lru_dump")
+			globs = append(globs, p.systemNames(globs)...)
+		case LogDir:
+			globs = append(globs, "ib_logfile*")
+		case UndoDir:
+			globs = append(globs, "undo*")
+		case AriaDir:
+			globs = append(globs, "aria_log*")
 		}
-		globs := wide[r]
-		for _, g := range p.globs(r) {
-			if !strings.ContainsAny(g, "*?[") && !matches(globs, g) {
-				globs = append(globs, g)
-			}
-		}
-		rules = append(rules, includeAll(globs)...)
 	}
-	return rules
+	return includeAll(globs)
 }
 
 // check makes sure that the module can be written to.

@@ -120,20 +120,27 @@ func (p Places) Stale(dir, name string) bool { return p.In(dir, name) == Stale }
 // allocated there must stay allocated.
 func Sparse(name string) bool { return strings.HasSuffix(path.Base(name), ".ibd") }
 
-// globs are the patterns of what is sent from a root to a module that takes the
-// given roots, without the archive.
+// globs are the patterns of what is sent from the given roots, without the archive.
 func (p Places) globs(roots ...Root) []string {
 	var out []string
 	for _, k := range kinds {
 		if k.kind != BinlogTar && slices.Contains(roots, k.root) {
 			out = append(out, k.globs...)
 		}
-		if k.kind == System && slices.Contains(roots, HomeDir) {
-			for _, file := range p.SystemFiles {
-				if name := filepath.Base(file); !matches(out, name) {
-					out = append(out, literal(name, false))
-				}
-			}
+	}
+	if slices.Contains(roots, HomeDir) {
+		out = append(out, p.systemNames(out)...)
+	}
+	return out
+}
+
+// systemNames are patterns for the configured system table spaces that the given
+// ones do not match.
+func (p Places) systemNames(globs []string) []string {
+	var out []string
+	for _, file := range p.SystemFiles {
+		if name := filepath.Base(file); !matches(globs, name) {
+			out = append(out, literal(name, false))
 		}
 	}
 	return out

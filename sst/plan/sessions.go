@@ -14,6 +14,9 @@ import (
 // topSessions plans all but the databases.
 func (d *donor) topSessions() error {
 	top := Session{Root: DataDir, Module: d.base, Dir: d.p.Datadir, Rules: d.topRules()}
+	if !d.has(DataDir) {
+		return &Refusal{Reasons: []string{fmt.Sprintf("the joiner has no module %s", d.base)}, hint: "use the same wsrep_sst_method on all nodes"}
+	}
 	inTop := []Root{}
 	var own []Session
 	for _, r := range Roots[1:] {

@@ -40,7 +40,7 @@ func (d *donor) walk(dir, rel string) (Total, error) {
 		case e.Type()&fs.ModeSymlink != 0:
 			d.tableLink(file)
 		case strings.HasSuffix(e.Name(), ".isl"):
-			d.isl(file)
+			d.isl(file, e)
 		default:
 			total, err = d.file(file, e)
 		}
@@ -90,15 +90,17 @@ func (d *donor) tableLink(file string) {
 	d.refuse("table file %s lies outside the data directory (DATA DIRECTORY %s)", file, target)
 }
 
-// isl refuses InnoDB's note of a table space elsewhere. The note may be a leftover,
-// but only the server could tell.
-func (d *donor) isl(file string) {
+// isl refuses InnoDB's note of a table space elsewhere, and tells what it says. The
+// note may be a leftover, but only the server could tell.
+func (d *donor) isl(file string, e fs.DirEntry) {
 	target := "unknown"
-	if f, err := os.Open(file); err == nil {
-		b := make([]byte, 512)
-		n, _ := f.Read(b)
-		f.Close()
-		target = strings.TrimSpace(string(b[:n]))
+	if e.Type().IsRegular() {
+		if f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0); err == nil {
+			b := make([]byte, 512)
+			n, _ := f.Read(b)
+			f.Close()
+			target = strings.TrimSpace(string(b[:n]))
+		}
 	}
 	d.refuse("table space of %s lies outside the data directory (DATA DIRECTORY %s)", file, target)
 }
