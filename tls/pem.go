@@ -88,16 +88,28 @@ func parsePEM(data []byte) (blocks []block, hint string, err error) {
 	for begin >= 0 {
 		line += bytes.Count(data[counted:begin], []byte("\n"))
 		counted = begin
-		b, rest := pem.Decode(data[begin:])
-		end := len(data) - len(rest)
-		// pem.Decode passes over a damaged block to the next good one.
-		if b == nil || nextBlock(data[begin:end], 1) >= 0 {
+		end := nextBlock(data, begin+1)
+		if end < 0 {
+			end = len(data)
+		}
+		b := decodeBlock(data[begin:end])
+		if b == nil {
 			return nil, "copy the file again", fmt.Errorf("the PEM block on line %d is damaged", line)
 		}
 		blocks = append(blocks, block{b, line})
 		begin = nextBlock(data, end)
 	}
 	return blocks, "", nil
+}
+
+// decodeBlock decodes the block at the beginning of data; nil if that one is
+// damaged. pem.Decode alone would go on to the next good one.
+func decodeBlock(data []byte) *pem.Block {
+	b, _ := pem.Decode(data)
+	if b == nil || !bytes.HasPrefix(data, []byte("-----BEGIN "+b.Type+"-----")) {
+		return nil
+	}
+	return b
 }
 
 // nextBlock is where the next line that begins a block is, or -1.
