@@ -180,8 +180,8 @@ func (d *donor) controlled(ctx context.Context, conn *tls.Conn, f func(context.C
 		}
 	}()
 	err := f(inner)
-	if err != nil && inner.Err() == nil {
-		// The joiner may be telling why at this moment.
+	if _, session := errors.AsType[*transfer.ExitError](err); session && inner.Err() == nil {
+		// A session broke: the joiner may be telling why at this moment.
 		select {
 		case <-ended:
 		case <-time.After(lastWords):

@@ -1,0 +1,273 @@
+package sst
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"wsrep_sst_rsync_tunnel/transfer"
+	"wsrep_sst_rsync_tunnel/transfer/filter"
+)
+
+// A script at the other side speaks TLS without ALPN, which is what socat does, and
+// plain rsync in it. Here the test plays the script; the real ones are in e2e.
+
+func (c *cluster) scriptTLS() *tls.Config {
+	c.t.Helper()
+	file := c.certificate("localhost", true)
+	pair, err := tls.LoadX509KeyPair(file, file)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, InsecureSkipVerify: true, ClientAuth: tls.RequireAnyClientCert}
+}
+
+// scriptPush is one rsync run of the tunnel script.
+func scriptPush(t *testing.T, c *tls.Config, port int, src transfer.Source, o transfer.PushOptions) error {
+	t.Helper()
+	conn, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, err = transfer.Push(t.Context(), conn, src, o)
+	return err
+}
+
+// base are the options of the script's runs.
+func base(module, path string, rules *filter.List) transfer.PushOptions {
+	return transfer.PushOptions{
+		Module: module, Path: path, Rules: rules, Delete: true, WholeFile: true, Inplace: true, IgnoreTimes: true,
+		Owner: true, Group: true, Perms: true, Links: true, Specials: true,
+	}
+}
+
+// scriptRuns are T1 to T3 of script-sessions.md.
+func scriptRuns(t *testing.T, c *tls.Config, port int, dir string) {
+	t.Helper()
+	root := openTestRoot(t, dir)
+	run := func(root *os.Root, recursive bool, module, path string, rules ...string) {
+		t.Helper()
+		list, err := filter.Parse(rules...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		src, err := transfer.NewDirSource(root, transfer.DirSourceOptions{Rules: list, Recursive: recursive, Links: true, Specials: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer src.Close()
+		o := base(module, path, list)
+		o.Recursive, o.Dirs = recursive, !recursive
+		if err := scriptPush(t, c, port, src, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(root, false, "rsync_tunnel_sst", "", "- /lost+found", "- /.fseventsd", "- /.Trashes", "+ /wsrep_sst_binlog.tar",
+		"+ /ib_lru_dump", "+ /ibdata*", "+ /*/", "- /*")
+	run(root, false, "rsync_tunnel_sst-log_dir", "", "+ /ib_logfile[0-9]*", "- **")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			run(openTestRoot(t, filepath.Join(dir, e.Name())), true, "rsync_tunnel_sst", "./"+e.Name()+"/", "- */ib_logfile*")
+		}
+	}
+}
+
+func scriptMagic(t *testing.T, c *tls.Config, port int) error {
+	file := transfer.BytesFile([]byte(testUUID+":42 0\n"), 0o660, time.Now())
+	return scriptPush(t, c, port, transfer.NewFileSource("rsync_tunnel_sst_complete", file), transfer.PushOptions{
+		Module: "rsync_tunnel_sst", Recursive: true, Links: true, Perms: true, Times: true, Group: true, Owner: true,
+		Devices: true, Specials: true, Checksum: true,
+	})
+}
+
+// scriptState is what the tunnel script sends: it knows no undo and Aria logs.
+func scriptState(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	m := state(t, dir)
+	for name := range m {
+		if strings.HasPrefix(name, "undo0") || strings.HasPrefix(name, "aria_log") {
+			delete(m, name)
+		}
+	}
+	return m
+}
+
+func TestScriptAsDonor(t *testing.T) {
+	cluster := newCluster(t)
+	donor, joiner := cluster.pair()
+	c := cluster.scriptTLS()
+	write(t, joiner.dir, "ibdata1", "old")
+	write(t, joiner.dir, "dropped/t.ibd", "old")
+	port := joiner.ready()
+	scriptRuns(t, c, port, donor.dir)
+	if err := scriptMagic(t, c, port); err != nil {
+		t.Fatal(err)
+	}
+	joiner.expect(testUUID + ":42 0")
+	joiner.exit(0)
+	if diff := cmp.Diff(scriptState(t, donor.dir), scriptState(t, joiner.dir)); diff != "" {
+		t.Error(diff)
+	}
+	joiner.nothingLeft()
+	joiner.says("rsync_tunnel SST completed on joiner")
+}
+
+func TestScriptAsDonorOfAnIST(t *testing.T) {
+	cluster := newCluster(t)
+	_, joiner := cluster.pair()
+	database(t, joiner.dir)
+	same := untouched(joiner)
+	if err := scriptMagic(t, cluster.scriptTLS(), joiner.ready()); err != nil {
+		t.Fatal(err)
+	}
+	joiner.expect(testUUID + ":42 0")
+	joiner.exit(0)
+	joiner.says("rsync_tunnel IST completed on joiner")
+	same()
+}
+
+// Once a donor has begun, nobody else with a valid certificate gets in.
+func TestSSTBelongsToItsDonor(t *testing.T) {
+	cluster := newCluster(t)
+	donor, joiner := cluster.pair()
+	owner, other := cluster.scriptTLS(), cluster.scriptTLS()
+	port := joiner.ready()
+	scriptRuns(t, owner, port, donor.dir)
+	if err := scriptMagic(t, other, port); err == nil {
+		t.Fatal("another certificate completed the SST")
+	}
+	waitFor(t, "the refusal", func() bool { return strings.Contains(joiner.said(), "this SST belongs to") })
+	if err := scriptMagic(t, owner, port); err != nil {
+		t.Fatal(err)
+	}
+	joiner.expect(testUUID + ":42 0")
+	joiner.exit(0)
+}
+
+func TestMagicFileWithoutAState(t *testing.T) {
+	for name, c := range map[string]struct {
+		rules []string
+		says  string
+	}{
+		"nothing of InnoDB has come": {[]string{"+ /*/", "- /*"}, "ibdata1 has not arrived"},
+		"no redo log has come":       {[]string{"+ /ibdata*", "+ /*/", "- /*"}, "ib_logfile0 has not arrived"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cluster := newCluster(t)
+			donor, joiner := cluster.pair()
+			list, err := filter.Parse(c.rules...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			src, err := transfer.NewDirSource(openTestRoot(t, donor.dir), transfer.DirSourceOptions{Rules: list})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer src.Close()
+			port, script := joiner.ready(), cluster.scriptTLS()
+			o := base("rsync_tunnel_sst", "", list)
+			o.Dirs = true
+			if err := scriptPush(t, script, port, src, o); err != nil {
+				t.Fatal(err)
+			}
+			if err := scriptMagic(t, script, port); err != nil {
+				t.Fatal(err)
+			}
+			joiner.exit(exitPipe)
+			joiner.says(c.says, "datadir incomplete")
+		})
+	}
+}
+
+// scriptJoiner is the tunnel script as joiner: two modules, no more.
+type scriptJoiner struct {
+	dir  string
+	port int
+	stop func()
+}
+
+func newScriptJoiner(t *testing.T, c *tls.Config) *scriptJoiner {
+	t.Helper()
+	l, err := tls.Listen("tcp", "127.0.0.1:0", c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := &scriptJoiner{dir: t.TempDir(), port: l.Addr().(*net.TCPAddr).Port}
+	store, err := transfer.NewDirStore(openTestRoot(t, j.dir), transfer.StoreOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &transfer.Daemon{Modules: []transfer.Module{
+		{Name: "rsync_tunnel_sst", Store: store}, {Name: "rsync_tunnel_sst-log_dir", Store: store},
+	}}
+	ctx, cancel := context.WithCancel(t.Context())
+	var work sync.WaitGroup
+	work.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			work.Go(func() {
+				defer conn.Close()
+				if _, err := d.Serve(ctx, conn); err != nil {
+					t.Logf("script: %v", err)
+				}
+			})
+		}
+	})
+	j.stop = func() { cancel(); l.Close(); work.Wait(); store.Close() }
+	return j
+}
+
+func TestScriptAsJoiner(t *testing.T) {
+	cluster := newCluster(t)
+	donor, _ := cluster.pair()
+	script := newScriptJoiner(t, cluster.scriptTLS())
+	defer script.stop()
+	write(t, script.dir, "dropped/t.ibd", "old")
+	donor.donate(script.port, "")
+	donor.expect("flush tables")
+	donor.flushed(42)
+	donor.expect("continue")
+	donor.expect("done " + testUUID + ":42 0")
+	donor.exit(0)
+	donor.says("a script")
+	if b, err := os.ReadFile(filepath.Join(script.dir, "rsync_tunnel_sst_complete")); err != nil || string(b) != testUUID+":42 0\n" {
+		t.Errorf("magic file %q, %v", b, err)
+	}
+	if diff := cmp.Diff(state(t, donor.dir), state(t, script.dir)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestScriptAsJoinerThatCannotTakeOurPlaces(t *testing.T) {
+	cluster := newCluster(t)
+	donor, _ := cluster.pair()
+	b, err := os.ReadFile(donor.cnf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	undo := t.TempDir()
+	write(t, undo, "undo001", "x")
+	write(t, filepath.Dir(donor.cnf), "my.cnf", string(b)+"[mysqld]\ninnodb_undo_directory="+undo+"\n")
+	script := newScriptJoiner(t, cluster.scriptTLS())
+	defer script.stop()
+	donor.donate(script.port, "")
+	donor.exit(exitInvalid) // and its tables were never locked
+	donor.says("innodb_undo_directory", "hint:")
+}
