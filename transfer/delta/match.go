@@ -60,7 +60,7 @@ type matcher struct {
 
 	index *index   // made when first needed: an unchanged file needs none
 	kept  []uint64 // set of the blocks that were found at their own place
-	any   bool     // kept is not empty
+	keeps bool     // kept is not empty
 	want  int32    // block after the last one found, the likeliest next
 	spent int64    // work of find, in bytes hashed
 	vain  int64    // bytes that were searched since anything was found so
@@ -72,7 +72,8 @@ const (
 	// looked for at their own place, so that no choice of sums makes the time more than linear.
 	spendFactor = 8
 	spendFirst  = 16 << 20
-	stepCost    = 32 // of a step in a chain
+	hashCost    = 512 // of a strong sum beside its bytes
+	stepCost    = 32  // of a step in a chain
 	// After patience bytes searched in vain, where the contents were not shifted but rewritten, only each sample-th block
 	// is searched: what is shifted is rarely so short, and a search takes ten times as long as all else.
 	patience = 16 << 20
@@ -173,7 +174,7 @@ func (m *matcher) here(o int64) int32 {
 
 // hopeless reports whether from o on all blocks are written over.
 func (m *matcher) hopeless(o int64) bool {
-	return !m.any && o > int64(m.full-1)*m.blen
+	return !m.keeps && o > int64(m.full-1)*m.blen
 }
 
 // ahead returns the block after the one at its own place o, if that one is unchanged at its own place. Finding anything in
@@ -253,7 +254,7 @@ func (m *matcher) find(o int64, weak uint32) int32 {
 			}
 			if strong == nil {
 				strong = m.strong(o, m.blen)
-				m.spent += m.blen
+				m.spent += m.blen + hashCost
 			}
 			if bytes.Equal(strong, m.sums.strong(i)) {
 				if m.want < m.full && m.usable(m.want, o) && x.equal(m.want, i) {
@@ -279,7 +280,7 @@ func (m *matcher) usable(block int32, o int64) bool {
 func (m *matcher) reference(block int32, o int64) {
 	if int64(block)*m.blen == o {
 		m.kept[block>>6] |= 1 << (block & 63)
-		m.any = true
+		m.keeps = true
 	}
 	m.token(block, o, m.blen)
 }

@@ -169,8 +169,8 @@ func FuzzReceive(f *testing.F) {
 	old := gen("old", 1700)
 	h := Plan(1700, 16, false)
 	f.Add(reply(a, old, -1, -2, -3, 0))
-	f.Add(reply(a, nil, 5, -2, 40_000, -3, -1<<31, 0))
-	f.Add(reply(a, nil, 1<<10))
+	f.Add(reply(a, nil, 5, -2, 300, -3, -1<<31, 0))
+	f.Add(reply(a, nil, 70))
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		want, wantOK, wantErr := plainReceive(stream, h, a, old)
 		for _, sink := range []*fromOld{{head: h, old: old}, nil} {

@@ -19,7 +19,8 @@ type Sums struct {
 
 // Usable reports whether there is anything to match against.
 func (s *Sums) Usable() bool {
-	return s != nil && s.Head.Count > 0 && s.Head.S2Len > 0 && len(s.Weak) == int(s.Head.Count)
+	return s != nil && s.Head.Count > 0 && s.Head.S2Len > 0 &&
+		len(s.Weak) == int(s.Head.Count) && len(s.Strong) == int(s.Head.Count)*int(s.Head.S2Len)
 }
 
 // strong returns what was sent of the strong sum of block i.
