@@ -32,29 +32,29 @@ func (d *donor) sendAll(ctx context.Context) error {
 	if extra.tar != nil {
 		defer extra.tar.Close()
 	}
-	s := d.plan.Sessions
-	if err := d.sendSession(ctx, s[0], extra.files); err != nil {
+	sent := make([]sentSession, len(d.plan.Sessions))
+	for i, s := range d.plan.Sessions {
+		sent[i].Session = s
+	}
+	if err := d.sendSession(ctx, &sent[0], extra.files); err != nil {
 		return err
 	}
-	d.infof("%s done", stages[plan.DataDir])
+	rest := make([]*sentSession, 0, len(sent))
 	databases := 0
-	err = inParallel(ctx, d.settings.BackupThreads, s[1:], func(ctx context.Context, s plan.Session) error {
-		err := d.sendSession(ctx, s, nil)
-		if err == nil && s.Path == "" {
-			d.infof("%s done", stages[s.Root])
+	for i := range sent[1:] {
+		rest = append(rest, &sent[1+i])
+		if sent[1+i].Path != "" {
+			databases++
 		}
-		return err
+	}
+	err = inParallel(ctx, d.settings.BackupThreads, rest, func(ctx context.Context, s *sentSession) error {
+		return d.sendSession(ctx, s, nil)
 	})
 	if err != nil {
 		return err
 	}
-	for _, s := range s {
-		if s.Path != "" {
-			databases++
-		}
-	}
 	d.infof("Transfer of data done: %d databases", databases)
-	return nil
+	return d.settle(ctx, sent)
 }
 
 // stages are the stock script's words for what it has sent.
@@ -106,36 +106,49 @@ func (sharedTar) Close() error { return nil }
 // ran. Temporary tables may, under the lock; nothing else should.
 const maxVanished = 3
 
-// sendSession sends one session, on a connection of its own.
-func (d *donor) sendSession(ctx context.Context, s plan.Session, extra map[string]transfer.VirtualFile) error {
+// sendSession sends one session, on a connection of its own, and notes the stamps of
+// its files.
+func (d *donor) sendSession(ctx context.Context, s *sentSession, extra map[string]transfer.VirtualFile) error {
 	for try := 1; ; try++ {
-		_, err := d.push(ctx, s, extra)
-		if isVanished(err) && try < maxVanished {
+		err := d.push(ctx, s, extra)
+		switch {
+		case isVanished(err) && try < maxVanished:
 			d.infof("%s: %v; once more", s.Dir, err)
 			continue
+		case err == nil && s.Path == "":
+			d.infof("%s done", stages[s.Root])
 		}
 		return err
 	}
 }
 
-func (d *donor) push(ctx context.Context, s plan.Session, extra map[string]transfer.VirtualFile) (transfer.Stats, error) {
+func (d *donor) push(ctx context.Context, s *sentSession, extra map[string]transfer.VirtualFile) error {
+	src, rules, err := openSource(s.Session, extra)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	stamped := &stampedSource{Source: src}
+	_, err = d.pushSource(ctx, stamped, s.Dir, d.options(s.Session, rules))
+	s.stamps = stamped.stamps
+	return err
+}
+
+// openSource opens what a session sends.
+func openSource(s plan.Session, extra map[string]transfer.VirtualFile) (*transfer.DirSource, *filter.List, error) {
 	rules, err := filter.Parse(s.Rules...)
 	if err != nil {
-		return transfer.Stats{}, fmt.Errorf("rules for %s: %w", s.Dir, err)
+		return nil, nil, fmt.Errorf("rules for %s: %w", s.Dir, err)
 	}
 	root, err := os.OpenRoot(s.Dir)
 	if err != nil {
-		return transfer.Stats{}, fail(exitOther, err)
+		return nil, nil, fail(exitOther, err)
 	}
-	defer root.Close()
+	defer root.Close() // the source has a descriptor of its own
 	src, err := transfer.NewDirSource(root, transfer.DirSourceOptions{
 		Rules: rules, Recursive: s.Recursive, Links: true, Specials: true, Extra: extra,
 	})
-	if err != nil {
-		return transfer.Stats{}, fail(exitOther, err)
-	}
-	defer src.Close()
-	return d.pushSource(ctx, src, s.Dir, d.options(s, rules))
+	return src, rules, fail(exitOther, err)
 }
 
 // options are those with which the scripts run rsync (script-sessions.md, BASE).

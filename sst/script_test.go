@@ -193,11 +193,13 @@ func TestMagicFileWithoutAState(t *testing.T) {
 	}
 }
 
-// scriptJoiner is the tunnel script as joiner: two modules, no more.
+// scriptJoiner is the tunnel script as joiner: two modules, no more. begin is called
+// with each session.
 type scriptJoiner struct {
-	dir  string
-	port int
-	stop func()
+	dir   string
+	port  int
+	begin func(s *transfer.Session)
+	stop  func()
 }
 
 func newScriptJoiner(t *testing.T, c *tls.Config) *scriptJoiner {
@@ -211,9 +213,15 @@ func newScriptJoiner(t *testing.T, c *tls.Config) *scriptJoiner {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &transfer.Daemon{Modules: []transfer.Module{
-		{Name: "rsync_tunnel_sst", Store: store}, {Name: "rsync_tunnel_sst-log_dir", Store: store},
-	}}
+	d := &transfer.Daemon{
+		Modules: []transfer.Module{{Name: "rsync_tunnel_sst", Store: store}, {Name: "rsync_tunnel_sst-log_dir", Store: store}},
+		Begin: func(_ context.Context, s *transfer.Session) error {
+			if j.begin != nil {
+				j.begin(s)
+			}
+			return nil
+		},
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var work sync.WaitGroup
 	work.Go(func() {
@@ -270,4 +278,71 @@ func TestScriptAsJoinerThatCannotTakeOurPlaces(t *testing.T) {
 	donor.donate(script.port, "")
 	donor.exit(exitInvalid) // and its tables were never locked
 	donor.says("innodb_undo_directory", "hint:")
+}
+
+// A transaction that was open before the lock may be rolled back under it.
+func TestFilesThatChangeUnderTheLock(t *testing.T) {
+	for name, c := range map[string]struct {
+		times  int // that a file changes
+		status int
+		says   string
+	}{
+		"once":         {1, 0, "changed while the tables were locked, sent again: t.ibd"},
+		"a few times":  {maxRounds - 2, 0, "sent again"},
+		"without end":  {1000, exitOther, "of InnoDB go on changing while the tables are locked"},
+		"never at all": {0, 0, "Transfer of data done"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cluster := newCluster(t)
+			donor, _ := cluster.pair("backup-threads=1")
+			script := newScriptJoiner(t, cluster.scriptTLS())
+			defer script.stop()
+			changes := 0
+			script.begin = func(s *transfer.Session) {
+				// The list of db1 is in: a change now is one that it does not have.
+				if s.Path == "db1" && changes < c.times {
+					changes++
+					write(t, donor.dir, "db1/t.ibd", fmt.Sprintf("rolled back by %d", changes))
+				}
+			}
+			donor.donate(script.port, "")
+			donor.expect("flush tables")
+			donor.flushed(42)
+			if c.status == 0 {
+				donor.expect("continue")
+				donor.expect("done " + testUUID + ":42 0")
+			}
+			donor.exit(c.status)
+			donor.says(c.says)
+			if c.status != 0 {
+				return
+			}
+			if diff := cmp.Diff(state(t, donor.dir), state(t, script.dir)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestLogTablesMayGrowUnderTheLock(t *testing.T) {
+	cluster := newCluster(t)
+	donor, _ := cluster.pair()
+	script := newScriptJoiner(t, cluster.scriptTLS())
+	defer script.stop()
+	lines := 0
+	script.begin = func(s *transfer.Session) {
+		if s.Path == "mysql" {
+			lines++
+			write(t, donor.dir, "mysql/general_log.CSV", strings.Repeat("a line\n", lines))
+		}
+	}
+	donor.donate(script.port, "")
+	donor.expect("flush tables")
+	donor.flushed(42)
+	donor.expect("continue")
+	donor.expect("done " + testUUID + ":42 0")
+	donor.exit(0)
+	if strings.Contains(donor.said(), "sent again") {
+		t.Errorf("a log table is followed:\n%s", donor.said())
+	}
 }

@@ -1,0 +1,181 @@
+package sst
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"wsrep_sst_rsync_tunnel/sst/plan"
+	"wsrep_sst_rsync_tunnel/transfer"
+	"wsrep_sst_rsync_tunnel/transfer/flist"
+)
+
+// Files do change while the tables are locked: a transaction that was open before
+// is rolled back, the change buffer is merged, Aria makes a checkpoint. A page that
+// was sent before its change, beside a redo log from after it or the other way
+// round, is no state that InnoDB ever had. So when everything is sent, all files are
+// looked at again, and what has moved since it was listed goes once more, until
+// nothing moves.
+
+// maxRounds bounds that. Each round takes less than the one before unless somebody
+// goes on writing.
+const maxRounds = 10
+
+// A stamp tells whether a file was written to.
+type stamp struct {
+	size, mtime int64
+	nsec        uint32
+}
+
+// A stampedSource remembers what it listed.
+type stampedSource struct {
+	transfer.Source
+	stamps map[string]stamp
+}
+
+func (s *stampedSource) List(ctx context.Context) ([]*flist.Entry, int32, error) {
+	entries, ioError, err := s.Source.List(ctx)
+	s.stamps = stampsOf(entries)
+	return entries, ioError, err
+}
+
+func stampsOf(entries []*flist.Entry) map[string]stamp {
+	m := make(map[string]stamp, len(entries))
+	for _, e := range entries {
+		if e.IsRegular() {
+			m[e.Name] = stamp{e.Size, e.Mtime, e.Nsec}
+		}
+	}
+	return m
+}
+
+// moved names the regular files that are new or were written to since before.
+func moved(before, now map[string]stamp) []string {
+	var names []string
+	for name, s := range now {
+		if before[name] != s {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// A partSource lists some files of another source, with the directories they are
+// in.
+type partSource struct {
+	transfer.Source
+	files map[string]bool
+}
+
+func newPartSource(s transfer.Source, files []string) partSource {
+	p := partSource{s, map[string]bool{flist.Root: true}}
+	for _, name := range files {
+		p.files[name] = true
+		for i := range name {
+			if name[i] == '/' {
+				p.files[name[:i]] = true
+			}
+		}
+	}
+	return p
+}
+
+func (p partSource) List(ctx context.Context) ([]*flist.Entry, int32, error) {
+	entries, ioError, err := p.Source.List(ctx)
+	return slices.DeleteFunc(entries, func(e *flist.Entry) bool { return !p.files[e.Name] }), ioError, err
+}
+
+// A sentSession is a session that was sent, and how its files were then.
+type sentSession struct {
+	plan.Session
+	stamps map[string]stamp
+}
+
+// settle sends again what has changed since it was listed, until nothing does.
+func (d *donor) settle(ctx context.Context, sent []sentSession) error {
+	for round := 1; ; round++ {
+		var vital []string
+		total := 0
+		for i := range sent {
+			names, err := d.settleSession(ctx, &sent[i])
+			if err != nil {
+				return err
+			}
+			total += len(names)
+			for _, name := range names {
+				if file := sent[i].Dir + "/" + name; d.isInnoDB(&sent[i], name) {
+					vital = append(vital, file)
+				}
+			}
+		}
+		switch {
+		case total == 0:
+			return nil
+		case round < maxRounds:
+		case len(vital) == 0:
+			d.warn(fmt.Sprintf("%d files go on changing while the tables are locked; they are sent as they were last", total))
+			return nil
+		default:
+			return advise(failf(exitOther, "%s and %d more files of InnoDB go on changing while the tables are locked", vital[0], len(vital)-1),
+				"most likely a long transaction is rolled back; wait for its end, then start the joiner again")
+		}
+	}
+}
+
+// settleSession sends what has moved of one session, and names it.
+func (d *donor) settleSession(ctx context.Context, s *sentSession) ([]string, error) {
+	src, rules, err := openSource(s.Session, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer src.Close()
+	entries, _, err := src.List(ctx)
+	if err != nil {
+		return nil, fail(exitOther, err)
+	}
+	now := stampsOf(entries)
+	names := moved(s.stamps, now)
+	names = slices.DeleteFunc(names, func(name string) bool { return s.growsUnderLock(name) })
+	s.stamps = now
+	if len(names) == 0 {
+		return nil, nil
+	}
+	d.infof("%d files of %s changed while the tables were locked, sent again: %s", len(names), s.Dir, some(names))
+	o := d.options(s.Session, rules)
+	o.Delete, o.Rules = false, nil
+	_, err = d.pushSource(ctx, newPartSource(src, names), s.Dir, o)
+	if isVanished(err) {
+		err = nil // a temporary table
+	}
+	return names, err
+}
+
+// growsUnderLock: the log tables take a line for each statement, reads too. What
+// was sent of them is a prefix, which is all that can be had.
+func (s *sentSession) growsUnderLock(name string) bool {
+	return s.Path == "./mysql/" && (strings.HasSuffix(name, ".CSV") || strings.HasSuffix(name, ".CSM"))
+}
+
+// isInnoDB says whether a file must fit the redo log.
+func (d *donor) isInnoDB(s *sentSession, name string) bool {
+	if strings.HasSuffix(name, ".ibd") {
+		return true
+	}
+	switch d.settings.Places.In(s.Dir, name) {
+	case plan.System, plan.Undo, plan.Redo:
+		return s.Path == ""
+	}
+	return false
+}
+
+// some names at most five of a list.
+func some(names []string) string {
+	const most = 5
+	text := plain(strings.Join(names[:min(most, len(names))], " "))
+	if len(names) > most {
+		text += fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return text
+}
