@@ -43,7 +43,7 @@ func (f slowFile) ReadAt(p []byte, off int64) (int, error) {
 type inPlace struct {
 	head     SumHead
 	file     []byte
-	poisoned []bool
+	poisoned []byte // 1 for each byte that was
 	out      int64
 	blocks   []int32 // that were copied
 	outs     []int64 // where to
@@ -52,7 +52,7 @@ type inPlace struct {
 }
 
 func newInPlace(old []byte, h SumHead) *inPlace {
-	return &inPlace{head: h, file: bytes.Clone(old), poisoned: make([]bool, len(old))}
+	return &inPlace{head: h, file: bytes.Clone(old), poisoned: make([]byte, len(old))}
 }
 
 func (s *inPlace) Literal(p []byte) error {
@@ -65,9 +65,7 @@ func (s *inPlace) Copy(block int32) ([]byte, error) {
 	off, n := s.head.Block(block)
 	s.blocks, s.outs = append(s.blocks, block), append(s.outs, s.out)
 	p := bytes.Clone(s.file[off : off+int64(n)])
-	for _, bad := range s.poisoned[off : off+int64(n)] {
-		s.broken = s.broken || bad
-	}
+	s.broken = s.broken || bytes.IndexByte(s.poisoned[off:off+int64(n)], 1) >= 0
 	if off == s.out {
 		s.out += int64(n) // at its own place nothing is written
 	} else {
@@ -77,14 +75,13 @@ func (s *inPlace) Copy(block int32) ([]byte, error) {
 }
 
 func (s *inPlace) write(p []byte) {
-	if end := s.out + int64(len(p)); end > int64(len(s.file)) {
-		s.file = append(s.file, make([]byte, end-int64(len(s.file)))...)
-		s.poisoned = append(s.poisoned, make([]bool, end-int64(len(s.poisoned)))...)
+	if more := int(s.out) + len(p) - len(s.file); more > 0 {
+		s.file = append(s.file, make([]byte, more)...)
+		s.poisoned = append(s.poisoned, make([]byte, more)...)
 	}
-	for _, c := range p {
-		s.file[s.out], s.poisoned[s.out] = c, true
-		s.out++
-	}
+	copy(s.file[s.out:], p)
+	copy(s.poisoned[s.out:], bytes.Repeat([]byte{1}, len(p)))
+	s.out += int64(len(p))
 }
 
 // result is the new file.
