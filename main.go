@@ -3,10 +3,10 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"strings"
 
+	"wsrep_sst_rsync_tunnel/cli"
 	"wsrep_sst_rsync_tunnel/sst"
 )
 
@@ -14,16 +14,7 @@ func main() {
 	if isSST(os.Args) {
 		os.Exit(sst.Main(os.Args, os.Environ(), os.Stdin, os.Stdout, os.Stderr))
 	}
-	if len(os.Args) == 2 && os.Args[1] == "--version" {
-		fmt.Println("wsrep_sst_rsync_tunnel", sst.Version)
-		return
-	}
-	fmt.Fprint(os.Stderr, `usage: wsrep_sst_rsync_tunnel --role joiner|donor --address HOST:PORT --datadir DIR ...
-       wsrep_sst_rsync_tunnel --version
-
-mariadbd starts this program by itself: set wsrep_sst_method=rsync_tunnel and put it in a directory of the PATH.
-`)
-	os.Exit(2)
+	os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // isSST says whether mariadbd calls. Its arguments must not go through a parser of

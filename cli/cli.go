@@ -1,0 +1,111 @@
+// Package cli holds the commands for people: demo, version, and help for both.
+//
+// It promises that a command that ends with status 0 did what it is there for;
+// what went wrong stands on stderr, with the next step, and the status is 1. A
+// command line that is not understood has status 2.
+//
+// It leaves to others to find out that mariadbd calls and not a person (main): an
+// SST's arguments never come here.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"wsrep_sst_rsync_tunnel/sst"
+	"wsrep_sst_rsync_tunnel/sst/report"
+)
+
+// program is what we are called, under whatever name we were started.
+const program = "wsrep_sst_rsync_tunnel"
+
+// Exit statuses.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// commands is the grammar.
+type commands struct {
+	Demo    demoCommand    `cmd:"" help:"Fill one data directory from another with this program, and compare them."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+
+	VersionFlag kong.VersionFlag `name:"version" help:"The same as the command version."`
+}
+
+const description = `State Snapshot Transfer for MariaDB Galera, encrypted, with nothing else to install.
+
+mariadbd starts this program by itself on a node with wsrep_sst_method=rsync_tunnel
+and this file in a directory of the PATH. The commands below are for people.`
+
+// console is what a command talks to.
+type console struct {
+	context.Context
+	out io.Writer
+}
+
+// Main runs the command that args, without the program's name, stand for, and
+// returns the exit status. Signals that end a program end the command in order.
+func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	status := -1
+	parser, err := kong.New(&commands{}, kong.Name(program), kong.Description(description),
+		kong.Writers(stdout, stderr), kong.Exit(func(code int) { status = code }),
+		kong.Vars{"version": program + " " + sst.Version},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	if err != nil {
+		return complain(stderr, err, exitFailed)
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err := parser.Parse(args)
+	if status >= 0 { // help was asked for and printed
+		return status
+	}
+	if err != nil {
+		return complain(stderr, fmt.Errorf("%w\nhint: %s --help", err, parser.Model.Name), exitUsage)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	if err := command.Run(console{ctx, stdout}); err != nil {
+		return complain(stderr, err, exitFailed)
+	}
+	return exitOK
+}
+
+// complain says what went wrong and gives the status back.
+func complain(stderr io.Writer, err error, status int) int {
+	if errors.Is(err, context.Canceled) {
+		err = errors.New("ended by a signal; everything was cleaned up")
+	}
+	fmt.Fprintln(stderr, program+":", err)
+	if hint := report.Hint(err); hint != "" {
+		fmt.Fprintln(stderr, "hint:", hint)
+	}
+	return status
+}
+
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run(c console) error {
+	_, err := fmt.Fprintln(c.out, program, sst.Version)
+	return err
+}
+
+// self is the path of this program.
+func self() (string, error) {
+	file, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find the file of this program: %w", err)
+	}
+	return file, nil
+}

@@ -1,0 +1,59 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"time"
+
+	"wsrep_sst_rsync_tunnel/cli/demo/tree"
+)
+
+// besideCp says how long the SST took, and how long cp takes to copy the same
+// directory: no network, no encryption, no checksums.
+func (d *demo) besideCp(ctx context.Context) error {
+	size, err := d.copied(ctx)
+	if err != nil {
+		return err
+	}
+	copying, lock := d.times.between(connected, copied), d.times.between(locked, unlocked)
+	d.say("")
+	d.say("copy   %6.2f s, %s, encrypted and verified; the donor was locked for %.2f s; the whole SST took %.2f s",
+		copying.Seconds(), rate(size, copying), lock.Seconds(), d.times.between(started, done).Seconds())
+	if err := syncAll(d.folder.dir); err != nil {
+		return err
+	}
+	cp, err := d.cp(ctx)
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		d.say("cp -r  not installed here, nothing to set beside it")
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		d.say("cp -r  failed (%v), nothing to set beside it", err)
+	default:
+		d.say("cp -r  %6.2f s, %s, for the same directory; the SST's copy took %.1f times as long (one run each)",
+			cp.Seconds(), rate(size, cp), copying.Seconds()/cp.Seconds())
+	}
+	return nil
+}
+
+// copied is how many bytes the SST copied.
+func (d *demo) copied(ctx context.Context) (int64, error) {
+	t, err := d.read(ctx, d.joiner, tree.Options{})
+	return t.Size(), err
+}
+
+// cp runs the real one on the donor's data directory.
+func (d *demo) cp(ctx context.Context) (time.Duration, error) {
+	to := d.folder.path("cp")
+	defer os.RemoveAll(to)
+	cmd := exec.CommandContext(ctx, "cp", "-r", d.donor.datadir.Dir, to)
+	began := time.Now()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("%w %.200s", err, out)
+	}
+	return time.Since(began), nil
+}
