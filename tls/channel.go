@@ -38,14 +38,19 @@ func (r Role) peer() Role {
 	return Donor
 }
 
-// Config is what the [sst] group says about the secure channel, as written there.
+// Config is what the option files say about the secure channel, as written there.
 type Config struct {
 	Role Role
+	Mode Mode
 	CA   string // tca: PEM file of trusted certificates; "" = those of the system
 	Cert string // tcert: PEM file, leaf first; may hold the key too, in either order
 	Key  string // tkey: PEM file; "" = the key is in Cert
 
-	Sockopt string // socat address options (sockopt.md)
+	CAPath   string   // tcapath: directory of trusted certificates under hash names; not for Socat
+	Identity Identity // for VerifyIdentity
+	Keys     Keys
+
+	Sockopt string // socat address options (sockopt.md); for Socat only
 
 	// Host is the joiner's host as it stands in its address: a name, an IPv4
 	// or an IPv6 address without brackets. The donor wants this name in the
@@ -69,6 +74,7 @@ type Channel struct {
 
 	mu       sync.Mutex
 	now      *prepared // what the next handshake uses
+	noResume bool      // a resumed handshake has failed: no more of them
 	held     bool      // a handshake has succeeded: now stays as it is
 	warnings []string
 }
@@ -91,7 +97,11 @@ func Load(c Config) (*Channel, error) {
 	if c.HandshakeTimeout == 0 {
 		c.HandshakeTimeout = 30 * time.Second
 	}
-	set, err := readSettings(c)
+	read := readSettings
+	if c.Mode != Socat {
+		read = stunnelSettings
+	}
+	set, err := read(c)
 	if err != nil {
 		return nil, err
 	}
@@ -115,6 +125,9 @@ func Load(c Config) (*Channel, error) {
 
 // trustWarnings are about what the settings leave unchecked.
 func (c *Channel) trustWarnings() []string {
+	if c.cfg.Mode != Socat {
+		return c.stunnelWarnings()
+	}
 	name := c.set.commonname
 	switch {
 	case !c.set.verify && c.cfg.Role == Joiner:
@@ -188,9 +201,15 @@ func (c *Channel) Describe() string {
 	if c.set.floor() == c.set.ceiling() {
 		parts[0] = stdtls.VersionName(c.set.floor()) + " only"
 	}
-	parts = append(parts, fmt.Sprintf("own certificate %s (%s, valid to %s)", c.cfg.Cert, title(m.own.Leaf), m.own.Leaf.NotAfter.UTC().Format(dateForm)))
+	if m.own.Leaf == nil {
+		parts = append(parts, "no certificate of our own")
+	} else {
+		parts = append(parts, fmt.Sprintf("own certificate %s (%s, valid to %s)", c.cfg.Cert, title(m.own.Leaf), m.own.Leaf.NotAfter.UTC().Format(dateForm)))
+	}
 	want := c.wanted("the joiner's host")
 	switch {
+	case c.cfg.Mode != Socat:
+		parts = append(parts, c.describeTrust(m))
 	case !c.set.verify:
 		parts = append(parts, "peer not verified")
 	case want == "":
@@ -208,13 +227,13 @@ func (c *Channel) Describe() string {
 }
 
 func (c *Channel) trust(m *material) string {
-	if c.cfg.CA == "" {
+	if c.cfg.CA == "" && c.cfg.CAPath == "" {
 		return "the authorities of the system"
 	}
 	if n := len(m.roots); n > 1 {
-		return fmt.Sprintf("tca %s (%d certificates)", c.cfg.CA, n)
+		return fmt.Sprintf("%s (%d certificates)", c.cfg.trustObject(), n)
 	}
-	return "tca " + c.cfg.CA
+	return c.cfg.trustObject()
 }
 
 // wanted is the name the peer must bear, "" for any; dialled is used when the
@@ -223,7 +242,7 @@ func (c *Channel) wanted(dialled string) string {
 	if c.set.commonname != nil {
 		return *c.set.commonname
 	}
-	if c.cfg.Role == Joiner {
+	if c.cfg.Role == Joiner || c.cfg.Mode != Socat {
 		return ""
 	}
 	host := c.cfg.Host

@@ -1,6 +1,7 @@
 package tls
 
 import (
+	"cmp"
 	"crypto/sha256"
 	stdtls "crypto/tls"
 	"crypto/x509"
@@ -111,6 +112,10 @@ func (c *Conn) Explain(err error) error {
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 	if _, told := errors.AsType[*Error](err); told || !cut || c.heard.Load() {
 		return err
+	}
+	if c.ends.mode != Socat {
+		return c.ends.fault("look at its log; most often it does not accept "+cmp.Or(c.ends.ownFile, "a peer without a certificate")+" with its CA and its ssl-mode",
+			"closed the connection after the handshake without a word: %w", err)
 	}
 	return c.ends.fault("look at its log; most often it does not accept "+c.ends.ownFile+": its tca or its sockopt commonname forbids it",
 		"closed the connection after the handshake without a word: %w", err)

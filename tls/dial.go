@@ -11,6 +11,24 @@ import (
 // it returns; with TLS 1.3 it may still refuse our certificate, and that error
 // comes with the first Read.
 func (c *Channel) Dial(ctx context.Context, host string, port int) (*Conn, error) {
+	for {
+		raw, err := c.dialTCP(ctx, host, port)
+		if err != nil {
+			return nil, err
+		}
+		p := c.current()
+		cfg, v := c.connection(p, host)
+		conn, err := c.handshake(ctx, raw, p, stdtls.Client, cfg, v)
+		tickets, ok := cfg.ClientSessionCache.(*ownTickets)
+		if err == nil || ctx.Err() != nil || !ok || !tickets.used.Load() {
+			return conn, err
+		}
+		c.stopResuming() // once more, by a full handshake
+	}
+}
+
+// dialTCP connects without a handshake.
+func (c *Channel) dialTCP(ctx context.Context, host string, port int) (net.Conn, error) {
 	d := net.Dialer{Timeout: c.cfg.ConnectTimeout}
 	addr := net.JoinHostPort(host, strconv.Itoa(port))
 	raw, err := d.DialContext(ctx, c.set.network("tcp"), addr)
@@ -20,7 +38,5 @@ func (c *Channel) Dial(ctx context.Context, host string, port int) (*Conn, error
 	case err != nil:
 		return nil, c.dialFault(addr, err)
 	}
-	p := c.current()
-	cfg, v := c.connection(p, host)
-	return c.handshake(ctx, raw, p, stdtls.Client, cfg, v)
+	return raw, nil
 }

@@ -20,6 +20,9 @@ func (e ends) explain(v verifier, err error) error {
 	if name, ok := errors.AsType[*nameError](err); ok {
 		return e.fault(nameHint(name, e.role), "%w", err)
 	}
+	if identity, ok := errors.AsType[*identityError](err); ok {
+		return e.fault(identity.hint, "%w", err)
+	}
 	if header, ok := errors.AsType[stdtls.RecordHeaderError](err); ok {
 		return e.fault(plainHint(e.role), "%s: %w", plainText(header.RecordHeader[:]), err)
 	}

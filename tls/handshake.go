@@ -15,7 +15,8 @@ import (
 type ends struct {
 	peer    string // "donor 10.0.0.2:41122"
 	role    Role   // ours
-	ownFile string // "tcert /tls/node.crt"
+	ownFile string // "tcert /tls/node.crt"; "" if we have none
+	mode    Mode
 }
 
 func (e ends) fault(hint, format string, args ...any) *Error {
@@ -35,9 +36,12 @@ func (c *Channel) handshake(ctx context.Context, raw net.Conn, p *prepared,
 	side func(net.Conn, *stdtls.Config) *stdtls.Conn, cfg *stdtls.Config, v verifier) (*Conn, error) {
 
 	e := ends{
-		peer:    fmt.Sprintf("%s %s", c.cfg.Role.peer(), raw.RemoteAddr()),
-		role:    c.cfg.Role,
-		ownFile: "tcert " + c.cfg.Cert,
+		peer: fmt.Sprintf("%s %s", c.cfg.Role.peer(), raw.RemoteAddr()),
+		role: c.cfg.Role,
+		mode: c.cfg.Mode,
+	}
+	if c.cfg.Cert != "" {
+		e.ownFile = c.cfg.certObject()
 	}
 	limited, cancel := context.WithTimeout(ctx, c.cfg.HandshakeTimeout)
 	defer cancel()

@@ -21,22 +21,31 @@ type material struct {
 // too refuses to start without them (B13j to B13m).
 func readMaterial(c Config) (*material, error) {
 	m := &material{}
-	if err := m.readTrusted(c.CA); err != nil {
+	if err := m.readTrusted(c); err != nil {
 		return nil, err
 	}
+	if err := m.readTrustedDir(c); err != nil {
+		return nil, err
+	}
+	if c.Cert == "" && !c.needsCert() {
+		return m, nil
+	}
 	if err := m.readOwn(c); err != nil {
+		return nil, err
+	}
+	if err := m.checkOwn(c); err != nil {
 		return nil, err
 	}
 	m.judgeOwn(c)
 	return m, nil
 }
 
-func (m *material) readTrusted(path string) error {
-	if path == "" {
+func (m *material) readTrusted(c Config) error {
+	if c.CA == "" {
 		return nil
 	}
-	object := "tca " + path
-	blocks, err := readPEM(object, path)
+	object := c.caObject()
+	blocks, err := readPEM(object, c.CA)
 	if err != nil {
 		return err
 	}
@@ -50,16 +59,12 @@ func (m *material) readTrusted(path string) error {
 	for _, err := range bad {
 		m.warnings = append(m.warnings, object+": "+err.Error())
 	}
-	m.trusted = x509.NewCertPool()
-	for _, cert := range certs {
-		m.trusted.AddCert(cert)
-	}
-	m.roots = certs
+	m.trust(certs)
 	return nil
 }
 
 func (m *material) readOwn(c Config) error {
-	object := "tcert " + c.Cert
+	object := c.certObject()
 	if c.Cert == "" {
 		return &Error{Object: "tcert", Err: ErrNoCertificate, hint: "set tcert in the [sst] group to the PEM file of this node"}
 	}
@@ -76,7 +81,7 @@ func (m *material) readOwn(c Config) error {
 	}
 	keyObject, keyPath := object, c.Cert
 	if c.Key != "" {
-		keyObject, keyPath = "tkey "+c.Key, c.Key
+		keyObject, keyPath = c.keyObject(), c.Key
 		if blocks, err = readPEM(keyObject, keyPath); err != nil {
 			return err
 		}
@@ -141,7 +146,7 @@ func selfSigned(c *x509.Certificate) bool { return string(c.RawSubject) == strin
 func (m *material) judgeOwn(c Config) {
 	leaf := m.own.Leaf
 	if text := outOfDate(leaf, c.Now()); text != "" {
-		m.warnings = append(m.warnings, "tcert "+c.Cert+": "+text+": the other node will refuse it unless it does not verify")
+		m.warnings = append(m.warnings, c.certObject()+": "+text+": the other node will refuse it unless it does not verify")
 	}
 	usage, as := x509.ExtKeyUsageServerAuth, "server"
 	if c.Role == Donor {
@@ -149,7 +154,7 @@ func (m *material) judgeOwn(c Config) {
 	}
 	any := slices.Contains(leaf.ExtKeyUsage, usage) || slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny)
 	if limited := len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) > 0; limited && !any {
-		m.warnings = append(m.warnings, fmt.Sprintf("tcert %s: its extended key usage does not allow it as %s certificate, which a %s needs: the other node will refuse it unless it does not verify", c.Cert, as, c.Role))
+		m.warnings = append(m.warnings, fmt.Sprintf("%s: its extended key usage does not allow it as %s certificate, which a %s needs: the other node will refuse it unless it does not verify", c.certObject(), as, c.Role))
 	}
 }
 

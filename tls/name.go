@@ -57,11 +57,13 @@ func wantedIP(want string) (netip.Addr, bool) {
 	return ip.WithZone(""), err == nil
 }
 
+var commonNameOID = asn1.ObjectIdentifier{2, 5, 4, 3}
+
 // firstCN is the first CN of the subject; later ones are not looked at (A11), and
 // pkix.Name.CommonName is the last.
 func firstCN(leaf *x509.Certificate) (string, bool) {
 	for _, attr := range leaf.Subject.Names {
-		if attr.Type.Equal(asn1.ObjectIdentifier{2, 5, 4, 3}) {
+		if attr.Type.Equal(commonNameOID) {
 			cn, ok := attr.Value.(string)
 			return cn, ok
 		}

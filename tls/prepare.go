@@ -24,8 +24,10 @@ func (c *Channel) prepare(m *material) (*prepared, error) {
 			return nil, &Error{Object: "tca", Err: err, hint: "set tca in the [sst] group to a file with the certificates to trust"}
 		}
 	}
+	if c.cfg.Mode == VerifyIdentity {
+		v.identity = &identity{Identity: c.cfg.Identity, trusted: m.roots, trust: c.trust(m)}
+	}
 	cfg := &stdtls.Config{
-		Certificates: []stdtls.Certificate{m.own},
 		NextProtos:   []string{ALPN},
 		MinVersion:   c.set.floor(),
 		MaxVersion:   c.set.ceiling(),
@@ -34,6 +36,9 @@ func (c *Channel) prepare(m *material) (*prepared, error) {
 
 		// Small records at the beginning help a browser, not a bulk transfer.
 		DynamicRecordSizingDisabled: true,
+	}
+	if m.own.Leaf != nil {
+		cfg.Certificates = []stdtls.Certificate{m.own}
 	}
 	if c.cfg.Role == Joiner {
 		v.want = c.wanted("")
@@ -68,7 +73,10 @@ func (c *Channel) prepareDonor(cfg *stdtls.Config) {
 	cfg.InsecureSkipVerify = true
 	// Left to itself crypto/tls sends no certificate when the joiner names
 	// authorities that did not issue ours. socat sends it and lets the joiner say so.
-	own := &cfg.Certificates[0]
+	own := noCertificate
+	if len(cfg.Certificates) > 0 {
+		own = &cfg.Certificates[0]
+	}
 	cfg.GetClientCertificate = func(*stdtls.CertificateRequestInfo) (*stdtls.Certificate, error) {
 		return own, nil
 	}
@@ -79,13 +87,20 @@ func (c *Channel) connection(p *prepared, host string) (*stdtls.Config, verifier
 	v := p.verifier
 	v.want = c.wanted(host)
 	cfg := p.config.Clone()
-	if looksLikeName(v.want) {
-		cfg.ServerName = v.want
+	name := v.want
+	if c.cfg.Mode != Socat {
+		name = host
+	}
+	if looksLikeName(name) {
+		cfg.ServerName = name
 	}
 	tickets := &ownTickets{cache: c.resume}
-	cfg.ClientSessionCache = tickets
+	tickets.own.Store(c.cfg.Mode != Socat) // stunnel takes its tickets back
+	if c.resumes() {
+		cfg.ClientSessionCache = tickets
+	}
 	cfg.VerifyConnection = func(s stdtls.ConnectionState) error {
-		tickets.own.Store(s.NegotiatedProtocol == ALPN)
+		tickets.own.Store(s.NegotiatedProtocol == ALPN || c.cfg.Mode != Socat)
 		if !c.set.verify {
 			return nil
 		}
@@ -94,16 +109,35 @@ func (c *Channel) connection(p *prepared, host string) (*stdtls.Config, verifier
 	return cfg, v
 }
 
-// ownTickets keeps session tickets of our own joiner only: thousands of
+// resumes says whether tickets are offered.
+func (c *Channel) resumes() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.noResume
+}
+
+// stopResuming is for a peer that refuses its own tickets.
+func (c *Channel) stopResuming() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.noResume = true
+}
+
+// ownTickets keeps session tickets of our own joiner, and of one that may be a stunnel: thousands of
 // connections then make one full handshake. A socat that is offered its own
 // ticket again breaks the connection off, because it verifies its peer but has no
 // session id context.
 type ownTickets struct {
 	cache stdtls.ClientSessionCache
 	own   atomic.Bool
+	used  atomic.Bool // a ticket was offered
 }
 
-func (t *ownTickets) Get(key string) (*stdtls.ClientSessionState, bool) { return t.cache.Get(key) }
+func (t *ownTickets) Get(key string) (*stdtls.ClientSessionState, bool) {
+	s, ok := t.cache.Get(key)
+	t.used.Store(ok && s != nil)
+	return s, ok
+}
 
 func (t *ownTickets) Put(key string, s *stdtls.ClientSessionState) {
 	if s == nil || t.own.Load() {

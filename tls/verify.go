@@ -16,6 +16,8 @@ type verifier struct {
 	trust   string // names what is trusted, for messages
 	want    string // the name the peer must bear; "": any
 	now     func() time.Time
+
+	identity *identity // a further check, for VerifyIdentity
 }
 
 // verify is run on every handshake, resumed ones too: the certificates are then
@@ -33,6 +35,9 @@ func (v verifier) verify(s stdtls.ConnectionState) error {
 	}
 	if v.want != "" && !bears(certs[0], v.want) {
 		return &nameError{leaf: certs[0], want: v.want}
+	}
+	if v.identity != nil {
+		return v.identity.verify(certs[0])
 	}
 	return nil
 }
