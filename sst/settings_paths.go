@@ -165,6 +165,7 @@ func (l *settingsLoader) binlog() {
 		Index: l.abs(stripExt(index)) + ".index",
 	}
 	l.s.Places.Binlogs = l.s.MaxBinlogs != 0
+	l.s.Places.BinlogDirs = []string{l.s.Binlog.Dir(), filepath.Dir(l.s.Binlog.Index)}
 }
 
 // stripExt takes off what follows the first dot of a file name, as mariadbd does

@@ -214,6 +214,9 @@ func TestBinlogNames(t *testing.T) {
 			if s.Binlog != c.want || s.Places.Binlogs != c.want.On() {
 				t.Errorf("got %+v, in the plan: %v", s.Binlog, s.Places.Binlogs)
 			}
+			if dirs := s.Places.BinlogDirs; c.want.On() && !slices.Equal(dirs, []string{filepath.Dir(c.want.Path), filepath.Dir(c.want.Index)}) {
+				t.Errorf("directories %q", dirs)
+			}
 		})
 	}
 }

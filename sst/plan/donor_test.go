@@ -148,11 +148,12 @@ func TestAJoinerThatMayNotWriteSaysSo(t *testing.T) {
 func TestAJoinerMakesWhatIsConfiguredAndMissing(t *testing.T) {
 	p, top := elsewhere(t, "data", "data", "data", "data")
 	p.UndoDir, p.AriaDir = filepath.Join(top, "data/undo"), filepath.Join(top, "aria")
+	p.BinlogDirs = []string{filepath.Join(top, "binlogs"), p.Datadir}
 	r, err := Joiner(p, base, "m")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(r.Missing, []string{p.UndoDir, p.AriaDir}) {
+	if !slices.Equal(r.Missing, []string{p.UndoDir, p.AriaDir, p.BinlogDirs[0]}) {
 		t.Errorf("missing: %q", r.Missing)
 	}
 	if acceptedDir(t, r.Modules[0], "undo") {
@@ -161,6 +162,10 @@ func TestAJoinerMakesWhatIsConfiguredAndMissing(t *testing.T) {
 	p.UndoDir = filepath.Join(top, "data/db/t.ibd")
 	if _, err := Joiner(p, base, "m"); err == nil || !strings.Contains(err.Error(), "innodb_undo_directory") {
 		t.Errorf("a file where a directory should be: %v", err)
+	}
+	p.UndoDir, p.BinlogDirs = "", []string{filepath.Join(top, "data/db/t.ibd/binlogs")}
+	if _, err := Joiner(p, base, "m"); err == nil || !strings.Contains(err.Error(), "log_bin") {
+		t.Errorf("a file above where a directory should be: %v", err)
 	}
 }
 

@@ -73,11 +73,7 @@ func Joiner(p Places, base, complete string) (*Receive, error) {
 	}
 	for _, root := range Roots {
 		m := Module{Root: root, Name: base + root.Suffix(), Dir: p.Dir(root)}
-		if err := m.check(); errors.Is(err, fs.ErrNotExist) {
-			if !slices.Contains(r.Missing, m.Dir) {
-				r.Missing = append(r.Missing, m.Dir)
-			}
-		} else if err != nil {
+		if err := r.check(root.Key(), m.Dir); err != nil {
 			return nil, err
 		}
 		if root == DataDir {
@@ -86,6 +82,11 @@ func Joiner(p Places, base, complete string) (*Receive, error) {
 			m.Protect = append(accept(p, root), "- /*")
 		}
 		r.Modules = append(r.Modules, m)
+	}
+	for _, dir := range p.BinlogDirs {
+		if err := r.check("directory of log_bin", dir); err != nil {
+			return nil, err
+		}
 	}
 	return r, nil
 }
@@ -129,17 +130,24 @@ func accept(p Places, roots ...Root) []string {
 	return includeAll(globs)
 }
 
-// check makes sure that the module can be written to.
-func (m Module) check() error {
-	info, err := os.Stat(m.Dir)
+// check makes sure that a directory can be written to. One that does not exist is
+// missing, which is no error.
+func (r *Receive) check(key, dir string) error {
+	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if !slices.Contains(r.Missing, dir) {
+			r.Missing = append(r.Missing, dir)
+		}
+		return nil
+	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", m.Root.Key(), err)
+		return fmt.Errorf("%s: %w", key, err)
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("%s %s is not a directory", m.Root.Key(), m.Dir)
+		return fmt.Errorf("%s %s is not a directory", key, dir)
 	}
-	if err := unix.Faccessat(unix.AT_FDCWD, m.Dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
-		return fmt.Errorf("%s %s may not be written to by the user that mariadbd runs as: %w", m.Root.Key(), m.Dir, err)
+	if err := unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+		return fmt.Errorf("%s %s may not be written to by the user that mariadbd runs as: %w", key, dir, err)
 	}
 	return nil
 }

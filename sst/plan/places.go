@@ -46,6 +46,8 @@ type Places struct {
 	StaleFiles []string
 	// NotData is every configured path that is not data, wherever it lies.
 	NotData []NotData
+	// BinlogDirs are where a joiner puts binlogs and their index.
+	BinlogDirs []string
 	// Binlogs: the first session takes the archive BinlogArchive along (donor).
 	Binlogs bool
 }
