@@ -97,7 +97,7 @@ type session struct {
 	told   bool
 
 	board      *board
-	reports    chan report
+	reports    *reports
 	redone     map[int32]bool // files that were asked for twice; guarded by board.mu
 	uids, gids map[uint32]uint32
 }

@@ -20,7 +20,7 @@ func (g *generator) deleteIn(ctx context.Context, dir string) error {
 	if bits&ioErrorGeneral != 0 && !g.args.ignoreErrors {
 		if !g.stopped {
 			g.stopped = true
-			g.reports <- report{wire.Info, "IO error encountered -- skipping file deletion"}
+			g.reports.say(wire.Info, "IO error encountered -- skipping file deletion")
 		}
 		return nil
 	}
@@ -79,7 +79,7 @@ func (g *generator) remove(ctx context.Context, name string, info Stat, dev uint
 	}
 	if info.IsDir() {
 		if info.Dev != dev {
-			g.reports <- report{wire.Info, "cannot delete mount point: " + flist.Quote(name)}
+			g.reports.say(wire.Info, "cannot delete mount point: "+flist.Quote(name))
 			return false, nil
 		}
 		empty, err := g.empty(ctx, name)
@@ -87,7 +87,7 @@ func (g *generator) remove(ctx context.Context, name string, info Stat, dev uint
 			return false, err
 		}
 		if !empty {
-			g.reports <- report{wire.Info, "cannot delete non-empty directory: " + flist.Quote(name)}
+			g.reports.say(wire.Info, "cannot delete non-empty directory: "+flist.Quote(name))
 			return false, nil
 		}
 	}

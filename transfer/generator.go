@@ -68,6 +68,9 @@ func (g *generator) run(ctx context.Context, firstPass, finished <-chan struct{}
 	if err := g.finishDirs(); err != nil {
 		return err
 	}
+	if err := g.reports.flush(ctx); err != nil {
+		return err
+	}
 	g.w.NDX(ndxDone)
 	return g.w.Flush()
 }
@@ -127,7 +130,7 @@ func (g *generator) entry(ctx context.Context, i int32, e *flist.Entry) error {
 	case e.IsDevice() && g.args.devices:
 		err = fmt.Errorf("%s is a device, which this server does not make", flist.Quote(e.Name))
 	default:
-		g.reports <- report{wire.Info, "skipping non-regular file " + flist.Quote(e.Name)}
+		g.reports.say(wire.Info, "skipping non-regular file "+flist.Quote(e.Name))
 	}
 	if err == nil || fatal(err) || ctx.Err() != nil || g.w.Err() != nil {
 		return err

@@ -101,9 +101,10 @@ func (s *session) transfer(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s.board = &board{state: make([]fileState, len(s.list.Entries)), heads: map[int32]delta.SumHead{}}
-	s.reports = make(chan report, 64)
-	var tellers sync.WaitGroup
-	tellers.Go(s.tell)
+	s.reports = newReports(s.w)
+	stopReports := make(chan struct{})
+	var reporting sync.WaitGroup
+	reporting.Go(func() { s.reports.send(stopReports) })
 	firstPass, finished := make(chan struct{}), make(chan struct{})
 	g := &generator{session: s, basis: s.basis()}
 	r := &receiver{session: s, verify: delta.NewReceiver(s.sum)}
@@ -121,8 +122,8 @@ func (s *session) transfer(ctx context.Context) error {
 		s.conn.SetReadDeadline(time.Now().Add(lastWords / 2))
 	}
 	receiving.Wait()
-	close(s.reports)
-	tellers.Wait()
+	close(stopReports)
+	reporting.Wait()
 	s.conn.SetDeadline(time.Time{})
 	return context.Cause(ctx)
 }
@@ -134,20 +135,6 @@ func (s *session) basis() Basis {
 	return storeBasis{s.module.Store, s.sum}
 }
 
-// report is something to tell the client in words.
-type report struct {
-	tag  wire.Tag
-	text string
-}
-
-// tell sends the reports. It has a goroutine of its own so that the receiver never
-// waits to write: a receiver that does not read can stop the whole session.
-func (s *session) tell() {
-	for r := range s.reports {
-		_ = s.w.Message(r.tag, []byte(cut(printable(r.text), wire.MaxText-100)+"\n"))
-	}
-}
-
 // complain reports a file that did not make it. The session goes on; the client
 // exits with code 23.
 func (s *session) complain(name string, err error) {
@@ -155,7 +142,7 @@ func (s *session) complain(name string, err error) {
 	s.stats.Failed = append(s.stats.Failed, name)
 	s.mu.Unlock()
 	s.log(Error, err.Error())
-	s.reports <- report{wire.ErrorXfer, err.Error()}
+	s.reports.say(wire.ErrorXfer, err.Error())
 }
 
 // fatal says whether an error of the store makes going on pointless: the next file
