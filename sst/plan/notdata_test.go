@@ -95,6 +95,14 @@ func TestAConfiguredDirectoryThatIsADatabase(t *testing.T) {
 	}
 }
 
+func TestWhatIsCutOutIsNeitherCountedNorARefusal(t *testing.T) {
+	dir := datadir(t, "db/t.ibd", "db/tmp/#sql-1.isl", "db/tmp/x", "db/key")
+	p := Places{Datadir: dir, NotData: notData(dir, "db/tmp", "db/key")}
+	if plan := makePlan(t, p, nil); plan.Total.Files != 3 {
+		t.Errorf("%d files counted", plan.Total.Files)
+	}
+}
+
 func TestAKeyBehindALink(t *testing.T) {
 	top := t.TempDir()
 	grow(t, top, "data/ibdata1", "data/ib_logfile0", "data/big -> ../disk2", "disk2/t.ibd", "disk2/keys/a.key", "disk2/b.key")

@@ -67,6 +67,15 @@ func TestARootThatIsALinkInTheDatadir(t *testing.T) {
 	}
 }
 
+func TestAnEmptyRootBehindALinkIsNoDatabase(t *testing.T) {
+	top := t.TempDir()
+	grow(t, top, "data/undo -> ../fast", "fast/")
+	r, err := Joiner(Places{Datadir: filepath.Join(top, "data"), UndoDir: filepath.Join(top, "data/undo")}, base, "m")
+	if err != nil || len(r.Links) > 0 || len(r.Missing) > 0 {
+		t.Errorf("links %q, missing %q, %v", r.Links, r.Missing, err)
+	}
+}
+
 func TestADatadirBehindALink(t *testing.T) {
 	p, top := elsewhere(t, "data", "data", "data/undo", "data", "var -> data")
 	p.Datadir = filepath.Join(top, "var") // the undo directory is spelled by the real path
