@@ -60,6 +60,14 @@ func ParseAddress(s string) (Address, error) {
 	return a, nil
 }
 
+// hasPort says whether the port was in the address, and is not the default.
+func (a Address) hasPort() bool {
+	rest := a.Raw[strings.LastIndexByte(a.Raw, '@')+1:]
+	rest, _, _ = strings.Cut(rest, "/")
+	_, port, err := splitHostPort(rest)
+	return err == nil && port != ""
+}
+
 // splitHostPort finds the port: after the bracket, or after the only colon.
 func splitHostPort(s string) (host, port string, err error) {
 	if inner, ok := strings.CutPrefix(s, "["); ok {

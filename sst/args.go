@@ -2,6 +2,7 @@ package sst
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -83,11 +84,16 @@ func (a Args) moduleBase() string {
 	if a.Method == Tunnel {
 		return "rsync_tunnel_sst"
 	}
-	return "rsync_sst"
+	return stockModule(a.Address)
 }
 
 // magicFile is the file that the donor sends last, with the position.
-func (a Args) magicFile() string { return a.moduleBase() + "_complete" }
+func (a Args) magicFile() string {
+	if a.Method == Tunnel {
+		return "rsync_tunnel_sst_complete"
+	}
+	return "rsync_sst_complete"
+}
 
 // maxUnknown bounds what is kept of arguments we do not know.
 const maxUnknown = 20
@@ -104,10 +110,6 @@ func ParseArgs(argv []string) (Args, error) {
 	p := argParser{args: &a, port: -1}
 	if err := p.parse(argv); err != nil {
 		return Args{}, fail(exitInvalid, err)
-	}
-	if a.Method != Tunnel {
-		return Args{}, advise(failf(exitInvalid, "called as wsrep_sst_%s, but this version serves the method rsync_tunnel only", a.Method),
-			"set wsrep_sst_method=rsync_tunnel on all nodes, or put the stock script back under this name")
 	}
 	if err := p.check(); err != nil {
 		return Args{}, err
@@ -267,8 +269,15 @@ func (p *argParser) check() error {
 	if a.Address, err = ParseAddress(p.address); err != nil {
 		return advise(fail(exitInvalid, err), "on the joiner set wsrep_sst_receive_address=HOST:PORT")
 	}
-	if p.port >= 0 && p.port != a.Address.Port {
+	switch {
+	case p.port < 0 || p.port == a.Address.Port:
+	case !a.Address.hasPort() && p.port > 0 && p.port <= math.MaxUint16:
+		a.Address.Port = p.port
+	default:
 		return failf(exitMissing, "argument --port %d differs from the port of --address %s", p.port, a.Address)
+	}
+	if a.Method != Tunnel {
+		return fail(exitInvalid, checkModule(a.moduleBase()))
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"wsrep_sst_rsync_tunnel/mycnf"
-	"wsrep_sst_rsync_tunnel/sst/report"
 )
 
 // The command lines of sst-contract.md, section 2, as the program's argv has them.
@@ -152,8 +151,6 @@ func TestArgumentsThatEndTheSST(t *testing.T) {
 		{"a value that is missing", argv("--parent"), exitInvalid, "--parent has no value"},
 		{"an address that is none", argv("--address", "a b"), exitInvalid, `"a b"`},
 		{"ports that differ", argv("--port", "5555"), exitMissing, "5555"},
-		{"a stock method's name", append([]string{"/usr/bin/wsrep_sst_rsync"}, joinerArgv[1:]...), exitInvalid, "wsrep_sst_rsync,"},
-		{"the other one's", append([]string{"wsrep_sst_rsync_wan"}, donorArgv[1:]...), exitInvalid, "wsrep_sst_rsync_wan,"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := ParseArgs(c.argv)
@@ -161,9 +158,6 @@ func TestArgumentsThatEndTheSST(t *testing.T) {
 				t.Errorf("status %d, %v", statusOf(err), err)
 			}
 		})
-	}
-	if _, err := ParseArgs([]string{"wsrep_sst_rsync"}); report.Hint(err) == "" {
-		t.Error("who is called by a stock name is not told what to do")
 	}
 }
 

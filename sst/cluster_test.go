@@ -30,7 +30,7 @@ import (
 // name decides.
 func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
-	case "wsrep_sst_rsync_tunnel":
+	case "wsrep_sst_rsync_tunnel", "wsrep_sst_rsync", "wsrep_sst_rsync_wan":
 		os.Exit(Main(os.Args, os.Environ(), os.Stdin, os.Stdout, os.Stderr))
 	case "mariadbd":
 		cmd := exec.Command("sh", "-c", os.Args[1])
@@ -55,7 +55,7 @@ func newCluster(t *testing.T) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"wsrep_sst_rsync_tunnel", "mariadbd"} {
+	for _, name := range []string{"wsrep_sst_rsync_tunnel", "wsrep_sst_rsync", "wsrep_sst_rsync_wan", "mariadbd"} {
 		if err := os.Symlink(self, filepath.Join(c.path, name)); err != nil {
 			t.Fatal(err)
 		}

@@ -17,11 +17,12 @@ import (
 // A donor sends its data directory to a joiner.
 type donor struct {
 	*run
-	channel *tls.Channel
+	channel channel
 	flush   flushWait
 	plan    *plan.Plan
 	sent    atomic.Int64 // bytes of files
 
+	auth    remoteAuth
 	joiner  tls.Peer // as the first connection showed it
 	control *control // to a joiner of ours; nil otherwise
 	// gone gets the error that ended the control connection, and is closed then.
@@ -51,10 +52,12 @@ func (d *donor) whole(ctx context.Context) error {
 }
 
 func (d *donor) do(ctx context.Context) (err error) {
-	if d.channel, err = d.loadChannel(tls.Donor); err != nil {
+	if d.auth, err = d.remoteAuth(); err != nil {
 		return err
 	}
-	d.readStdin()
+	if d.channel, err = d.loadChannel(tls.Donor, d.auth); err != nil {
+		return err
+	}
 	if d.args.Bypass {
 		return d.bypass(ctx)
 	}
@@ -81,7 +84,13 @@ func (d *donor) bypass(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if !conn.Own() {
+		_, err = d.modules(ctx, conn)
+	}
 	conn.Close()
+	if err != nil {
+		return err
+	}
 	d.infof("Sending continue to donor")
 	if err := d.out.Continue(); err != nil {
 		return fail(exitPipe, err)
@@ -146,7 +155,7 @@ func (d *donor) connected(ctx context.Context, f func(context.Context) error) er
 	}
 	defer conn.Close()
 	if !conn.Own() {
-		d.infof("joiner %s connected: a script, by plain rsync; %s", peerName(d.joiner), conn.Peer().Version)
+		d.infof("joiner %s connected: plain rsync, as with a script; %s", peerName(d.joiner), conn.Peer().Version)
 		return d.offered(ctx, conn, f)
 	}
 	theirs, err := d.greet(ctx, conn, hello{Control: true, Need: d.plan.Total.Allocated, Needs: d.plan.Needs()})
@@ -168,7 +177,7 @@ func (d *donor) connected(ctx context.Context, f func(context.Context) error) er
 // controlled calls f while the control connection is watched: its end ends f. What
 // f fails with goes to the joiner, and the joiner's reason, if it has one, takes the
 // place of the broken connections that f saw.
-func (d *donor) controlled(ctx context.Context, conn *tls.Conn, f func(context.Context) error) error {
+func (d *donor) controlled(ctx context.Context, conn link, f func(context.Context) error) error {
 	d.control = newControl(conn, "joiner "+peerName(d.joiner), d.settings.Silence)
 	inner, cancel := context.WithCancelCause(ctx)
 	watching, stop := context.WithCancel(ctx)
@@ -215,17 +224,13 @@ func (d *donor) tell(state string) {
 }
 
 // offered asks for the modules, makes the plan fit them, and calls f.
-func (d *donor) offered(ctx context.Context, conn *tls.Conn, f func(context.Context) error) error {
-	modules, err := transfer.ListModules(ctx, conn)
+func (d *donor) offered(ctx context.Context, conn link, f func(context.Context) error) error {
+	modules, err := d.modules(ctx, conn)
 	if err != nil {
-		return fail(exitOther, fmt.Errorf("joiner %s: %w", peerName(d.joiner), conn.Explain(err)))
+		return err
 	}
 	conn.Close()
 	base := d.args.moduleBase()
-	if !slices.Contains(modules, base) {
-		return advise(failf(exitInvalid, "joiner %s offers no module %s, but %s", peerName(d.joiner), base, plain(strings.Join(modules, " "))),
-			"another program may hold the port, or wsrep_sst_method may differ between the nodes")
-	}
 	missing := slices.ContainsFunc(plan.Roots, func(r plan.Root) bool { return !slices.Contains(modules, base+r.Suffix()) })
 	if missing {
 		if d.plan, err = plan.Donor(ctx, d.settings.Places, base, modules); err != nil {
@@ -235,9 +240,23 @@ func (d *donor) offered(ctx context.Context, conn *tls.Conn, f func(context.Cont
 	return f(ctx)
 }
 
+// modules asks the joiner for what it offers. That also shows whether it accepts our
+// certificate.
+func (d *donor) modules(ctx context.Context, conn link) ([]string, error) {
+	modules, err := transfer.ListModules(ctx, conn)
+	if err != nil {
+		return nil, fail(exitOther, fmt.Errorf("joiner %s: %w", peerName(d.joiner), conn.Explain(err)))
+	}
+	if base := d.args.moduleBase(); !slices.Contains(modules, base) {
+		return nil, advise(failf(exitInvalid, "joiner %s offers no module %s, but %s", peerName(d.joiner), base, plain(strings.Join(modules, " "))),
+			"another program may hold the port, or wsrep_sst_method may differ between the nodes")
+	}
+	return modules, nil
+}
+
 // dial connects as often as needed, always to the same joiner, up to the rsync
 // greeting.
-func (d *donor) dial(ctx context.Context) (*tls.Conn, error) {
+func (d *donor) dial(ctx context.Context) (link, error) {
 	conn, err := d.dialRaw(ctx)
 	if err != nil || !conn.Own() {
 		return conn, err
@@ -249,7 +268,7 @@ func (d *donor) dial(ctx context.Context) (*tls.Conn, error) {
 	return conn, nil
 }
 
-func (d *donor) dialRaw(ctx context.Context) (*tls.Conn, error) {
+func (d *donor) dialRaw(ctx context.Context) (link, error) {
 	conn, err := d.channel.Dial(ctx, d.args.Address.Host, d.args.Address.Port)
 	if err != nil {
 		return nil, fail(exitOther, err)
@@ -266,7 +285,7 @@ func (d *donor) dialRaw(ctx context.Context) (*tls.Conn, error) {
 }
 
 // greet exchanges hellos on a connection to a joiner of ours.
-func (d *donor) greet(ctx context.Context, conn *tls.Conn, h hello) (hello, error) {
+func (d *donor) greet(ctx context.Context, conn link, h hello) (hello, error) {
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	h.Version, h.Role, h.PageSize = Version, "donor", d.settings.PageSize

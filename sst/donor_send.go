@@ -156,7 +156,7 @@ func (d *donor) options(s plan.Session, rules *filter.List) transfer.PushOptions
 	return transfer.PushOptions{
 		Module: s.Module, Path: s.Path, Rules: rules,
 		Recursive: s.Recursive, Dirs: !s.Recursive, Delete: true,
-		WholeFile: true, Inplace: true, IgnoreTimes: true,
+		WholeFile: d.args.Method != RsyncWan, Inplace: true, IgnoreTimes: true,
 		Owner: true, Group: true, Perms: true, Links: true, Specials: true,
 	}
 }
@@ -190,10 +190,19 @@ func statusOfTransfer(err error) int {
 	return exitOther
 }
 
+// magic is what the file says. The tunnel script's joiner prints all of it, so it gets
+// the position only.
+func (d *donor) magic(p position) magicText {
+	if d.args.Method == Tunnel {
+		return magicText{position: p}
+	}
+	return magicText{position: p, secret: d.auth.secret, bypass: d.args.Bypass}
+}
+
 // sendMagic sends the file that says that all is there.
 func (d *donor) sendMagic(ctx context.Context, p position) error {
 	name := d.args.magicFile()
-	file := transfer.BytesFile([]byte(p.String()+"\n"), 0o660, time.Now())
+	file := transfer.BytesFile([]byte(d.magic(p).String()), 0o660, time.Now())
 	file.UID, file.GID = uint32(os.Geteuid()), uint32(os.Getegid())
 	_, err := d.pushSource(ctx, transfer.NewFileSource(name, file), filepath.Join(d.args.Datadir, name), transfer.PushOptions{
 		Module: d.args.moduleBase(), Recursive: true, Links: true, Perms: true, Times: true, Group: true, Owner: true,

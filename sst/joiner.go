@@ -25,7 +25,8 @@ import (
 // A joiner fills its data directory from a donor.
 type joiner struct {
 	*run
-	channel  *tls.Channel
+	channel  channel
+	secret   string // that the donor must know; "" if none was made
 	dir      *datadir
 	grastate grastate
 	links    map[string]*os.Root // databases that are links of ours
@@ -89,7 +90,7 @@ func (j *joiner) do(ctx context.Context) error {
 
 // prepare does all that can fail before anybody connects.
 func (j *joiner) prepare() (err error) {
-	if j.channel, err = j.loadChannel(tls.Joiner); err != nil {
+	if j.channel, err = j.channelOfJoiner(); err != nil {
 		return err
 	}
 	base, magic := j.args.moduleBase(), j.args.magicFile()
@@ -170,6 +171,29 @@ func (j *joiner) release() {
 	}
 }
 
+// channelOfJoiner loads the channel. Nothing came with an address.
+func (j *joiner) channelOfJoiner() (channel, error) {
+	auth, err := j.remoteAuth()
+	if err != nil {
+		return nil, err
+	}
+	return j.loadChannel(tls.Joiner, auth)
+}
+
+// invite is what stands before the address where certificates are verified: the
+// name of our own, and a secret.
+func (j *joiner) invite() string {
+	if j.settings.Clear || j.settings.Mode != tls.VerifyCA && j.settings.Mode != tls.VerifyIdentity {
+		return ""
+	}
+	name := j.channel.CommonName()
+	if strings.IndexFunc(name, func(r rune) bool { return r > 0x7f || !isAddressByte(byte(r)) }) >= 0 {
+		j.warn(fmt.Sprintf("the name %s of this node's certificate has characters that newer servers refuse in an address: letters, digits and . _ - are safe", plain(name)))
+	}
+	j.secret = newSecret()
+	return name + ":" + j.secret + "@"
+}
+
 // receive says ready and serves the donor until all has arrived.
 func (j *joiner) receive(ctx context.Context) error {
 	a := j.args.Address
@@ -189,7 +213,7 @@ func (j *joiner) receive(ctx context.Context) error {
 		j.say(l.Note())
 	}
 	j.infof("listening on %s", l.Addr())
-	if err := j.out.Ready(ready); err != nil {
+	if err := j.out.Ready(j.invite() + ready); err != nil {
 		return fail(exitPipe, err)
 	}
 	return j.serve(ctx, l)
@@ -199,13 +223,16 @@ func (j *joiner) receive(ctx context.Context) error {
 // may fail comes before the files get their names.
 func (j *joiner) complete() (position, error) {
 	magic := j.args.magicFile()
-	text, err := readControl(j.root, magic, 4*maxPosition)
+	text, err := readControl(j.root, magic, maxMagic)
 	if err != nil {
 		return position{}, failf(exitPipe, "read the magic file: %w", err)
 	}
-	p, err := parsePosition(firstLine(text))
+	said, err := parseMagic(text)
 	if err != nil {
 		return position{}, failf(exitPipe, "magic file %s: %w", magic, err)
+	}
+	if err := said.checkSecret(j.secret); err != nil {
+		return position{}, fail(exitPipe, err)
 	}
 	if j.dir.state == saysIncomplete {
 		if err := j.unpackBinlogs(); err != nil {
@@ -218,7 +245,7 @@ func (j *joiner) complete() (position, error) {
 		}
 		j.infof("all is on the disk, after %.1f s", time.Since(began).Seconds())
 	}
-	return p, removeControl(j.root, magic)
+	return said.position, removeControl(j.root, magic)
 }
 
 // unpackBinlogs puts the donor's binlogs in the place of ours, if he sent some and

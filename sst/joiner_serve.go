@@ -99,7 +99,7 @@ func (j *joiner) accept(ctx context.Context, cancel context.CancelCauseFunc, l n
 }
 
 // connection serves one peer whose certificate was accepted. Its error ends the SST.
-func (j *joiner) connection(ctx context.Context, conn *tls.Conn) error {
+func (j *joiner) connection(ctx context.Context, conn link) error {
 	peer := conn.Peer()
 	if err := j.intake.enter(peer); err != nil {
 		j.turnedAway(peer.Addr, err)
@@ -133,7 +133,7 @@ func (j *joiner) hello() hello {
 
 // controlled answers the donor's control hello with our verdict on what it will
 // send, and then stays in touch.
-func (j *joiner) controlled(ctx context.Context, conn *tls.Conn, h hello) error {
+func (j *joiner) controlled(ctx context.Context, conn link, h hello) error {
 	peer := conn.Peer()
 	if err := j.intake.claim(peer); err != nil {
 		j.turnedAway(peer.Addr, err)
@@ -169,13 +169,16 @@ func (j *joiner) controlled(ctx context.Context, conn *tls.Conn, h hello) error 
 }
 
 // session serves one rsync session.
-func (j *joiner) session(ctx context.Context, conn *tls.Conn) error {
+func (j *joiner) session(ctx context.Context, conn link) error {
 	s := &joinerSession{joiner: j, peer: conn.Peer()}
 	d := j.daemon
 	d.Begin = s.begin
 	result, err := d.Serve(ctx, conn)
 	if err == nil && len(result.Failed) > 0 {
 		err = fmt.Errorf("%d files could not be written, the first is %s", len(result.Failed), plain(result.Failed[0]))
+	}
+	if s.kind == idle {
+		err = conn.Explain(err)
 	}
 	return s.end(ctx, result, err)
 }

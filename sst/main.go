@@ -26,7 +26,6 @@ import (
 
 	"wsrep_sst_rsync_tunnel/mycnf"
 	"wsrep_sst_rsync_tunnel/sst/report"
-	"wsrep_sst_rsync_tunnel/tls"
 )
 
 // Version is what we call ourselves to the other side and to people.
@@ -139,6 +138,9 @@ func (r *run) loadSettings() (err error) {
 	for _, w := range r.settings.Warnings {
 		r.warn(w)
 	}
+	for _, n := range r.settings.Notes {
+		r.say(n)
+	}
 	return nil
 }
 
@@ -150,22 +152,6 @@ func (r *run) lookupEnv(name string) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-// loadChannel reads and checks what the secure channel needs.
-func (r *run) loadChannel(role tls.Role) (*tls.Channel, error) {
-	channel, err := tls.Load(r.settings.TLS(role))
-	switch {
-	case errors.Is(err, tls.ErrNoCertificate):
-		return nil, fail(exitSignal, err) // the original script's status for this
-	case err != nil:
-		return nil, fail(exitInvalid, err)
-	}
-	r.say(channel.Describe())
-	for _, w := range channel.Warnings() {
-		r.warn(w)
-	}
-	return channel, nil
 }
 
 func (r *run) say(text string) { r.log.Say(report.Info, text) }

@@ -30,6 +30,13 @@ type Value struct {
 type Settings struct {
 	// The secure channel: tca, tcert, tkey, sockopt of [sst].
 	CA, Cert, Key, Sockopt Value
+	// Under the names of the stock methods (method_rsync.go) there is no sockopt, but
+	// tcapath, and ssl-mode decides: Clear is DISABLED.
+	CAPath   Value
+	Mode     tls.Mode
+	Clear    bool
+	whyClear string
+	keys     tls.Keys
 
 	Places plan.Places
 	Binlog Binlog
@@ -46,6 +53,7 @@ type Settings struct {
 	PreviousTimeout  time.Duration // sst-previous-timeout: for an SST before this one to end
 
 	Warnings []string
+	Notes    []string // worth a line that is no warning
 
 	host string // the joiner's, as the address has it
 }
@@ -54,6 +62,7 @@ type Settings struct {
 func (s *Settings) TLS(role tls.Role) tls.Config {
 	return tls.Config{
 		Role: role, CA: s.CA.Text, Cert: s.Cert.Text, Key: s.Key.Text, Sockopt: s.Sockopt.Text, Host: s.host,
+		Mode: s.Mode, CAPath: s.CAPath.Text, Keys: s.keys,
 		ConnectTimeout: s.ConnectTimeout, HandshakeTimeout: s.HandshakeTimeout,
 	}
 }
@@ -94,7 +103,9 @@ func LoadSettings(a Args, o mycnf.LoadOptions) (*Settings, error) {
 	l := &settingsLoader{args: a, files: files, version: o.ServerVersion, env: o.LookupEnv}
 	l.s.host = a.Address.Host
 	l.s.Warnings = append(l.s.Warnings, files.Warnings()...)
-	l.channel()
+	if err := l.channel(); err != nil {
+		return &l.s, fail(exitInvalid, err)
+	}
 	l.numbers()
 	l.timeouts()
 	if err := l.paths(); err != nil {
@@ -119,16 +130,20 @@ func (l *settingsLoader) warn(format string, a ...any) {
 
 func where(o mycnf.Option) string { return o.File + ":" + strconv.Itoa(o.Line) }
 
-func (l *settingsLoader) channel() {
+func (l *settingsLoader) channel() error {
+	groups := append(l.serverGroups(), sstGroup, "xtrabackup", "mariabackup")
+	if o, ok := l.files.Get(groups, "encrypt"); ok && o.Value == "1" {
+		l.warn("%s: encrypt=1 has no meaning here; what is sent is encrypted by TLS with tcert and tkey", where(o))
+	}
+	if l.args.Method != Tunnel {
+		return l.stockChannel()
+	}
 	for key, v := range map[string]*Value{"tca": &l.s.CA, "tcert": &l.s.Cert, "tkey": &l.s.Key, "sockopt": &l.s.Sockopt} {
 		if o, ok := l.files.Get([]string{sstGroup}, key); ok {
 			*v = Value{o.Value, where(o)}
 		}
 	}
-	groups := append(l.serverGroups(), sstGroup, "xtrabackup", "mariabackup")
-	if o, ok := l.files.Get(groups, "encrypt"); ok && o.Value == "1" {
-		l.warn("%s: encrypt=1 has no meaning here; what is sent is encrypted by TLS with tcert and tkey", where(o))
-	}
+	return nil
 }
 
 // serverGroups are the server's groups, unless it was told to read no files.
@@ -197,6 +212,9 @@ func (l *settingsLoader) timeouts() {
 		{"sst-previous-timeout", &l.s.PreviousTimeout, defaultPreviousTimeout, false},
 	} {
 		*t.to = t.standard
+		if t.key == "sst-initial-timeout" && l.args.Method != Tunnel {
+			*t.to = 0 // a stock donor says nothing while it waits for its lock, however long
+		}
 		o, ok := l.files.Get([]string{sstGroup}, t.key)
 		if !ok {
 			continue
