@@ -1,6 +1,8 @@
 package tls
 
 import (
+	"bytes"
+	stdtls "crypto/tls"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -26,7 +28,8 @@ type batch struct {
 
 	readLock   sync.Mutex
 	readBuffer *[bufferSize]byte // taken at the first read
-	unread     []byte            // the part of it that crypto/tls has not had yet
+	lastRead   []byte            // the part of it that the last read filled
+	unread     []byte            // the part of that which crypto/tls has not had yet
 	readClosed bool
 
 	writers     atomic.Int32 // Writes of ours under way
@@ -52,7 +55,8 @@ func (b *batch) Read(p []byte) (int, error) {
 		}
 		n, err := b.Conn.Read(b.readBuffer[:])
 		b.received.Add(int64(n))
-		b.unread = b.readBuffer[:n]
+		b.lastRead = b.readBuffer[:n]
+		b.unread = b.lastRead
 		if n == 0 {
 			return 0, err
 		}
@@ -85,6 +89,20 @@ func (b *batch) Write(p []byte) (int, error) {
 	}
 	b.unwritten += copy(b.writeBuffer[b.unwritten:], p)
 	return len(p), nil
+}
+
+// plainAlert is the alert without encryption that the last read ended with. In TLS
+// 1.3 such a record cannot be decrypted, and crypto/tls calls it damaged, but it
+// is how OpenSSL refuses a server's certificate: it has not changed its keys yet.
+func (b *batch) plainAlert() (alert stdtls.AlertError, ok bool) {
+	b.readLock.Lock()
+	defer b.readLock.Unlock()
+	const size = 7 // type, version, length, level, alert
+	if len(b.lastRead) < size {
+		return 0, false
+	}
+	record := b.lastRead[len(b.lastRead)-size:]
+	return stdtls.AlertError(record[6]), bytes.HasPrefix(record, []byte{21, 3, 3, 0, 2})
 }
 
 // begin starts collecting; each begin is followed by an end.
@@ -128,7 +146,7 @@ func (b *batch) Close() error {
 	b.readLock.Lock()
 	defer b.readLock.Unlock()
 	b.readClosed = true
-	b.unread = nil
+	b.unread, b.lastRead = nil, nil
 	if b.readBuffer != nil {
 		b.buffers.Put(b.readBuffer)
 		b.readBuffer = nil

@@ -52,6 +52,9 @@ func (c *Channel) handshake(ctx context.Context, raw net.Conn, p *prepared,
 		c.hold(p)
 		return newConn(tc, b, e), nil
 	}
+	if alert, ok := b.plainAlert(); ok {
+		err = &net.OpError{Op: "remote error", Err: alert}
+	}
 	if ctx.Err() == nil && limited.Err() == nil {
 		linger(raw)
 	}

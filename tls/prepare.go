@@ -123,10 +123,10 @@ func (c *Channel) stopResuming() {
 	c.noResume = true
 }
 
-// ownTickets keeps session tickets of our own joiner, and of one that may be a stunnel: thousands of
-// connections then make one full handshake. A socat that is offered its own
-// ticket again breaks the connection off, because it verifies its peer but has no
-// session id context.
+// ownTickets keeps session tickets of our own joiner only: thousands of
+// connections then make one full handshake. Other joiners are OpenSSL, which
+// breaks off a connection that offers it a ticket if it verifies its peer and was
+// given no session id context (SSL_CTX_set_session_id_context(3)).
 type ownTickets struct {
 	cache stdtls.ClientSessionCache
 	own   atomic.Bool
