@@ -138,34 +138,27 @@ func (n *node) said() string {
 	return n.log.String()
 }
 
-// start runs the program as mariadbd does: by a shell, with stdout a pipe.
+// start runs the program as mariadbd does: below a mariadbd that can be killed, by a
+// shell, with stdout a pipe. The shell tells the status, since mariadbd may be dead
+// by then.
 func (n *node) start(args string) {
 	n.t.Helper()
-	n.run("sh", "-c", n.command(args))
+	n.startAs("wsrep_sst_rsync_tunnel", args)
 }
 
-// startBelow runs it below a mariadbd of its own, which can be killed.
-func (n *node) startBelow(args string) {
+func (n *node) startAs(program, args string) {
 	n.t.Helper()
-	// Two commands keep the shell from becoming the program.
-	n.run("mariadbd", n.command(args)+"; exit $?")
+	n.run(fmt.Sprintf("%s %s --datadir '%s/' --defaults-file '%s' --mysqld-args --wsrep-x=y; echo exit status $? >&2",
+		program, args, n.dir, n.cnf))
 }
 
-func (n *node) command(args string) string {
-	return fmt.Sprintf("wsrep_sst_rsync_tunnel %s --datadir '%s/' --defaults-file '%s' --mysqld-args --wsrep-x=y", args, n.dir, n.cnf)
-}
-
-func (n *node) run(name string, args ...string) {
+func (n *node) run(command string) {
 	n.t.Helper()
 	n.mu.Lock()
 	n.log.Reset()
 	n.mu.Unlock()
-	path := n.path + ":" + os.Getenv("PATH")
-	if name != "sh" {
-		name = filepath.Join(n.path, name)
-	}
-	cmd := exec.Command(name, args...)
-	cmd.Env = append(os.Environ(), "PATH="+path)
+	cmd := exec.Command(filepath.Join(n.path, "mariadbd"), command)
+	cmd.Env = append(os.Environ(), "PATH="+n.path+":"+os.Getenv("PATH"))
 	cmd.Dir = n.dir
 	cmd.Stderr = n
 	// A process that outlives the test must not keep its pipes open for ever.
@@ -188,7 +181,7 @@ func (n *node) run(name string, args ...string) {
 	n.t.Cleanup(func() {
 		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		if n.t.Failed() {
-			n.t.Logf("log of %s:\n%s", args[len(args)-1], n.said())
+			n.t.Logf("log of %s:\n%s", command, n.said())
 		}
 	})
 }
@@ -210,9 +203,17 @@ func (n *node) expect(want string) {
 func (n *node) exit(want int) {
 	n.t.Helper()
 	n.end()
-	if got := n.cmd.ProcessState.ExitCode(); got != want {
-		n.t.Fatalf("exit status %d, want %d\n%s", got, want, n.said())
+	if !strings.HasSuffix(n.said(), fmt.Sprintf("\nexit status %d\n", want)) {
+		n.t.Fatalf("want exit status %d\n%s", want, n.said())
 	}
+}
+
+// fails is exit for a joiner that leaves it to its mariadbd to end first.
+func (n *node) fails(want int) {
+	n.t.Helper()
+	waitFor(n.t, "the joiner to wait for its mariadbd", func() bool { return strings.Contains(n.said(), "waiting for mariadbd to end") })
+	n.cmd.Process.Kill()
+	n.exit(want)
 }
 
 // end waits for the end; nothing more may come on stdout.

@@ -81,21 +81,23 @@ func (d *donor) bypass(ctx context.Context) error {
 	}
 	d.infof("Bypassing state dump.")
 	conn, err := d.dial(ctx)
-	if err != nil {
-		return err
-	}
-	if !conn.Own() {
+	if err == nil && !conn.Own() {
+		// Only its daemon shows whether a script lets us in, and then it hangs up.
 		_, err = d.modules(ctx, conn)
+		conn.Close()
+		if err == nil {
+			conn, err = d.dial(ctx)
+		}
 	}
-	conn.Close()
 	if err != nil {
 		return err
 	}
+	defer conn.Close()
 	d.infof("Sending continue to donor")
 	if err := d.out.Continue(); err != nil {
 		return fail(exitPipe, err)
 	}
-	if err := d.sendMagic(ctx, p); err != nil {
+	if err := d.sendMagic(ctx, conn, p); err != nil {
 		return err
 	}
 	return d.done(p)
@@ -129,7 +131,12 @@ func (d *donor) sst(ctx context.Context) error {
 		return fail(exitPipe, err)
 	}
 	lock := time.Since(locked)
-	if err := d.sendMagic(ctx, p); err != nil {
+	conn, err := d.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := d.sendMagic(ctx, conn, p); err != nil {
 		return err
 	}
 	d.infof("sent %s to %s; tables were locked for %.1f s", amount(d.sent.Load(), lock), peerName(d.joiner), lock.Seconds())
@@ -189,8 +196,8 @@ func (d *donor) controlled(ctx context.Context, conn link, f func(context.Contex
 		}
 	}()
 	err := f(inner)
-	if _, session := errors.AsType[*transfer.ExitError](err); session && inner.Err() == nil {
-		// A session broke: the joiner may be telling why at this moment.
+	if _, broken := errors.AsType[*peerError](err); broken && inner.Err() == nil {
+		// The joiner may be telling why at this moment.
 		select {
 		case <-ended:
 		case <-time.After(lastWords):
@@ -245,7 +252,7 @@ func (d *donor) offered(ctx context.Context, conn link, f func(context.Context) 
 func (d *donor) modules(ctx context.Context, conn link) ([]string, error) {
 	modules, err := transfer.ListModules(ctx, conn)
 	if err != nil {
-		return nil, fail(exitOther, fmt.Errorf("joiner %s: %w", peerName(d.joiner), conn.Explain(err)))
+		return nil, fail(exitOther, &peerError{fmt.Errorf("joiner %s: %w", peerName(d.joiner), conn.Explain(err))})
 	}
 	if base := d.args.moduleBase(); !slices.Contains(modules, base) {
 		return nil, advise(failf(exitInvalid, "joiner %s offers no module %s, but %s", peerName(d.joiner), base, plain(strings.Join(modules, " "))),
@@ -271,7 +278,7 @@ func (d *donor) dial(ctx context.Context) (link, error) {
 func (d *donor) dialRaw(ctx context.Context) (link, error) {
 	conn, err := d.channel.Dial(ctx, d.args.Address.Host, d.args.Address.Port)
 	if err != nil {
-		return nil, fail(exitOther, err)
+		return nil, fail(exitOther, &peerError{err})
 	}
 	peer := conn.Peer()
 	switch {
@@ -298,13 +305,21 @@ func (d *donor) greet(ctx context.Context, conn link, h hello) (hello, error) {
 		return hello{}, context.Cause(ctx)
 	}
 	if err != nil {
-		return hello{}, fail(exitOther, fmt.Errorf("joiner %s: %w", peerName(d.joiner), conn.Explain(err)))
+		return hello{}, fail(exitOther, &peerError{fmt.Errorf("joiner %s: %w", peerName(d.joiner), conn.Explain(err))})
 	}
 	if theirs.Refused != "" {
 		return hello{}, fail(exitOther, fmt.Errorf("joiner %s will not take this SST: %s", peerName(d.joiner), theirs.Refused))
 	}
 	return theirs, nil
 }
+
+// A peerError is a failure in dealing with the joiner. It may be the joiner's end
+// that shows here, before its reason has come.
+type peerError struct{ err error }
+
+func (e *peerError) Error() string { return e.err.Error() }
+
+func (e *peerError) Unwrap() error { return e.err }
 
 // isVanished says that a session failed only because files went away meanwhile.
 func isVanished(err error) bool {

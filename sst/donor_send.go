@@ -129,7 +129,7 @@ func (d *donor) push(ctx context.Context, s *sentSession, extra map[string]trans
 	}
 	defer src.Close()
 	stamped := &stampedSource{Source: src}
-	_, err = d.pushSource(ctx, stamped, s.Dir, d.options(s.Session, rules))
+	err = d.pushSource(ctx, stamped, s.Dir, d.options(s.Session, rules))
 	s.stamps = stamped.stamps
 	return err
 }
@@ -161,13 +161,17 @@ func (d *donor) options(s plan.Session, rules *filter.List) transfer.PushOptions
 	}
 }
 
-// pushSource runs one session. what names it in errors.
-func (d *donor) pushSource(ctx context.Context, src transfer.Source, what string, o transfer.PushOptions) (transfer.Stats, error) {
+// pushSource runs one session on a connection of its own. what names it in errors.
+func (d *donor) pushSource(ctx context.Context, src transfer.Source, what string, o transfer.PushOptions) error {
 	conn, err := d.dial(ctx)
 	if err != nil {
-		return transfer.Stats{}, err
+		return err
 	}
 	defer conn.Close()
+	return d.pushOn(ctx, conn, src, what, o)
+}
+
+func (d *donor) pushOn(ctx context.Context, conn link, src transfer.Source, what string, o transfer.PushOptions) error {
 	o.Timeout = d.settings.Silence
 	o.Progress = func(n int64) { d.sent.Add(n) }
 	o.Log = func(l transfer.Level, text string) {
@@ -175,11 +179,10 @@ func (d *donor) pushSource(ctx context.Context, src transfer.Source, what string
 			d.warn("joiner: " + text)
 		}
 	}
-	stats, err := transfer.Push(ctx, conn, src, o)
-	if err != nil {
-		err = fail(statusOfTransfer(err), fmt.Errorf("send %s to joiner %s: %w", what, peerName(d.joiner), conn.Explain(err)))
+	if _, err := transfer.Push(ctx, conn, src, o); err != nil {
+		return fail(statusOfTransfer(err), &peerError{fmt.Errorf("send %s to joiner %s: %w", what, peerName(d.joiner), conn.Explain(err))})
 	}
-	return stats, err
+	return nil
 }
 
 // statusOfTransfer gives a failed session the status that the stock script would.
@@ -200,15 +203,14 @@ func (d *donor) magic(p position) magicText {
 }
 
 // sendMagic sends the file that says that all is there.
-func (d *donor) sendMagic(ctx context.Context, p position) error {
+func (d *donor) sendMagic(ctx context.Context, conn link, p position) error {
 	name := d.args.magicFile()
 	file := transfer.BytesFile([]byte(d.magic(p).String()), 0o660, time.Now())
 	file.UID, file.GID = uint32(os.Geteuid()), uint32(os.Getegid())
-	_, err := d.pushSource(ctx, transfer.NewFileSource(name, file), filepath.Join(d.args.Datadir, name), transfer.PushOptions{
+	return d.pushOn(ctx, conn, transfer.NewFileSource(name, file), filepath.Join(d.args.Datadir, name), transfer.PushOptions{
 		Module: d.args.moduleBase(), Recursive: true, Links: true, Perms: true, Times: true, Group: true, Owner: true,
 		Devices: true, Specials: true, Checksum: true,
 	})
-	return err
 }
 
 // inParallel calls f for each item, n at a time. The first error ends the others.

@@ -56,8 +56,16 @@ func advise(err error, text string) error {
 	return &failure{err: err, hint: text}
 }
 
+// saidError ends the role with a status after everything about it is in the log.
+type saidError struct{ code int }
+
+func (e saidError) Error() string { return fmt.Sprintf("exit status %d", e.code) }
+
 // statusOf is the exit status that err asks for.
 func statusOf(err error) int {
+	if said, ok := errors.AsType[saidError](err); ok {
+		return said.code
+	}
 	if code := decided(err); code != 0 {
 		return code
 	}

@@ -21,6 +21,14 @@ func (n *node) signal(s syscall.Signal) {
 	}
 }
 
+// isFailed checks that the program has ended, and not with status 0.
+func (n *node) isFailed() {
+	n.t.Helper()
+	if strings.Contains(n.said(), "exit status 0\n") || !strings.Contains(n.said(), "exit status ") {
+		n.t.Errorf("no failure:\n%s", n.said())
+	}
+}
+
 // untouched gives what to compare after a failure that must change nothing.
 func untouched(n *node) (check func()) {
 	n.t.Helper()
@@ -66,9 +74,7 @@ func TestCertificatesThatDoNotFit(t *testing.T) {
 			same := untouched(joiner)
 			donor.donate(joiner.ready(), "")
 			donor.end() // without a line on stdout
-			if donor.cmd.ProcessState.ExitCode() == 0 {
-				t.Error("the donor's status is 0")
-			}
+			donor.isFailed()
 			donor.says("[ERROR]", c.donorSays)
 			joiner.says(c.joinerSays)
 			joiner.signal(syscall.SIGTERM)
@@ -84,7 +90,7 @@ func TestWrongFilesEndTheJoinerBeforeReady(t *testing.T) {
 	cluster := newCluster(t)
 	cluster.certificate("localhost", true)
 	joiner := cluster.node("/nowhere/node.pem")
-	joiner.start(fmt.Sprintf("--role joiner --address localhost:%d --parent %d", freePort(t), os.Getpid()))
+	joiner.start(fmt.Sprintf("--role joiner --address localhost:%d --parent $PPID", freePort(t)))
 	joiner.exit(exitInvalid)
 	joiner.says("/nowhere/node.pem", "datadir untouched")
 	joiner.nothingLeft()
@@ -97,7 +103,7 @@ func TestPortTaken(t *testing.T) {
 	}
 	defer l.Close()
 	_, joiner := newCluster(t).pair()
-	joiner.start(fmt.Sprintf("--role joiner --address %s --parent %d", l.Addr(), os.Getpid()))
+	joiner.start(fmt.Sprintf("--role joiner --address %s --parent $PPID", l.Addr()))
 	joiner.exit(exitBusy)
 	joiner.says("taken", "datadir untouched")
 }
@@ -108,7 +114,7 @@ func TestSecondRunOnOneDirectory(t *testing.T) {
 	joiner.ready()
 	second := cluster.node(cluster.certificate("localhost", true), "sst-previous-timeout=0.2")
 	second.dir = joiner.dir
-	second.start(fmt.Sprintf("--role joiner --address localhost:%d --parent %d", freePort(t), os.Getpid()))
+	second.start(fmt.Sprintf("--role joiner --address localhost:%d --parent $PPID", freePort(t)))
 	second.exit(exitRunning)
 	second.says("Previous SST is not completed", "hint:")
 	if readPid(joiner.dir) == 0 {
@@ -131,11 +137,9 @@ func TestJoinerThatWillNotTakeTheState(t *testing.T) {
 	same := untouched(joiner)
 	donor.donate(joiner.ready(), "")
 	donor.end()
-	if donor.cmd.ProcessState.ExitCode() == 0 {
-		t.Error("the donor's status is 0")
-	}
+	donor.isFailed()
 	donor.says("will not take this SST", "innodb_page_size")
-	joiner.exit(exitPipe)
+	joiner.fails(exitPipe)
 	joiner.says("innodb_page_size", "datadir untouched")
 	same()
 }
@@ -150,7 +154,7 @@ func TestMariadbdThatCannotLock(t *testing.T) {
 	write(t, donor.dir, failedFile, "")
 	donor.exit(exitOther)
 	donor.nothingLeft()
-	joiner.exit(exitPipe)
+	joiner.fails(exitPipe)
 	joiner.says("gave up: mariadbd could not flush", "datadir untouched")
 	same()
 }
@@ -167,7 +171,7 @@ func TestEndByASignalWhileTheDonorWaits(t *testing.T) {
 			donor.exit(status)
 			donor.says("ended by the signal " + s.String())
 			donor.nothingLeft()
-			joiner.exit(exitPipe)
+			joiner.fails(exitPipe)
 			joiner.says("gave up: ended by the signal "+s.String(), "datadir untouched")
 			joiner.nothingLeft()
 		})
@@ -180,22 +184,22 @@ func TestMariadbdKilled(t *testing.T) {
 	t.Run("at the donor, while it waits for the lock", func(t *testing.T) {
 		donor, joiner := newCluster(t).pair()
 		port := joiner.ready()
-		donor.startBelow(donorArgs(port, ""))
+		donor.start(donorArgs(port, ""))
 		donor.expect("flush tables")
 		donor.cmd.Process.Kill()
-		donor.end()
+		donor.exit(exitPipe)
 		donor.says("mariadbd, which started this SST, is gone")
 		donor.nothingLeft()
-		joiner.exit(exitPipe)
+		joiner.fails(exitPipe)
 		joiner.says("gave up: mariadbd, which started this SST, is gone", "datadir untouched")
 	})
 	t.Run("at the joiner, before anybody comes", func(t *testing.T) {
 		_, joiner := newCluster(t).pair()
 		port := freePort(t)
-		joiner.startBelow(fmt.Sprintf("--role joiner --address localhost:%d", port))
+		joiner.start(fmt.Sprintf("--role joiner --address localhost:%d", port))
 		joiner.expect(fmt.Sprintf("ready localhost:%d/rsync_tunnel_sst", port))
 		joiner.cmd.Process.Kill()
-		joiner.end()
+		joiner.exit(exitPipe)
 		joiner.says("mariadbd, which started this SST, is gone", "datadir untouched")
 		joiner.nothingLeft()
 	})
@@ -246,7 +250,7 @@ func TestDonorKilledInTheMiddle(t *testing.T) {
 	write(t, joiner.dir, grastateFile, "")
 	inTheMiddle(donor, joiner)
 	donor.signal(syscall.SIGKILL)
-	joiner.exit(exitPipe)
+	joiner.fails(exitPipe)
 	joiner.says("SST failed on joiner: datadir incomplete: the next start takes a new SST")
 	joiner.noInnoDB()
 	for _, name := range []string{"ibdata1", "ib_logfile0", "undo001"} {
@@ -277,9 +281,7 @@ func TestJoinerKilledInTheMiddle(t *testing.T) {
 	inTheMiddle(donor, joiner)
 	joiner.signal(syscall.SIGKILL)
 	donor.end() // no continue, no done
-	if donor.cmd.ProcessState.ExitCode() == 0 {
-		t.Error("the donor's status is 0")
-	}
+	donor.isFailed()
 	donor.says("[ERROR]", "joiner 127.0.0.1")
 	donor.nothingLeft()
 	joiner.noInnoDB()
@@ -302,7 +304,7 @@ func TestSignalInTheMiddleIsToldToTheOtherSide(t *testing.T) {
 		inTheMiddle(donor, joiner)
 		donor.signal(syscall.SIGTERM)
 		donor.exit(exitSignal)
-		joiner.exit(exitPipe)
+		joiner.fails(exitPipe)
 		joiner.says("gave up: ended by the signal terminated", "datadir incomplete")
 	})
 	t.Run("from the joiner", func(t *testing.T) {

@@ -173,6 +173,13 @@ func (i *intake) check() {
 	}
 }
 
+// begun says whether a donor has come.
+func (i *intake) begun() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.owner != nil
+}
+
 // closing says whether the magic file is there or on its way: a donor has no more to
 // do then, and may leave.
 func (i *intake) closing() bool {

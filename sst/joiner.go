@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"wsrep_sst_rsync_tunnel/sst/plan"
+	"wsrep_sst_rsync_tunnel/sst/report"
 	"wsrep_sst_rsync_tunnel/tls"
 	"wsrep_sst_rsync_tunnel/transfer"
 	"wsrep_sst_rsync_tunnel/transfer/filter"
@@ -44,8 +45,8 @@ func newJoiner(r *run) *joiner {
 	return &joiner{run: r, grastate: newGrastate(r.args.Datadir)}
 }
 
-// whole is the joiner from the certificates to the position. Its error says what
-// has become of the data directory; the cause is in the log before it.
+// whole is the joiner from the certificates to the position. A failure is in the log
+// when it returns, and in the last line what has become of the data directory.
 func (j *joiner) whole(ctx context.Context) error {
 	j.infof("%s SST started on joiner", j.args.Method)
 	err := j.do(ctx)
@@ -61,7 +62,31 @@ func (j *joiner) whole(ctx context.Context) error {
 		err = context.Cause(ctx) // whatever broke, it broke because of this
 	}
 	j.log.Error(err)
-	return failf(statusOf(err), "%s SST failed on joiner: %s", j.args.Method, state)
+	j.log.Say(report.Error, fmt.Sprintf("%s SST failed on joiner: %s", j.args.Method, state))
+	j.outlive(ctx)
+	return saidError{statusOf(err)}
+}
+
+// outliveLimit is longer than a cluster takes to find out that a member is gone.
+const outliveLimit = 30 * time.Second
+
+// outlive waits for the end of mariadbd after a failed transfer. mariadbd aborts for
+// two reasons: the donor has reported the failure to the cluster, or its SST program
+// has ended. Both at the same moment crash it, or hang it for ever (measured), so
+// the abort is left to the report as long as one can be expected: a donor has come,
+// and has not been told that all is well.
+func (j *joiner) outlive(ctx context.Context) {
+	if ctx.Err() != nil || j.intake == nil || !j.intake.begun() || j.intake.closing() {
+		return
+	}
+	j.infof("waiting for mariadbd to end, at most %v: the donor reports the failure to the cluster", outliveLimit)
+	limit := time.NewTimer(outliveLimit)
+	defer limit.Stop()
+	select {
+	case <-ctx.Done():
+	case <-limit.C:
+		j.warn("mariadbd has not ended by itself")
+	}
 }
 
 func (j *joiner) do(ctx context.Context) error {
@@ -71,7 +96,7 @@ func (j *joiner) do(ctx context.Context) error {
 	if err := j.receive(ctx); err != nil {
 		return err
 	}
-	p, err := j.complete()
+	p, err := j.complete(ctx)
 	if err != nil {
 		return err
 	}
@@ -221,7 +246,10 @@ func (j *joiner) receive(ctx context.Context) error {
 
 // complete takes the datadir to its last state and gives the position. Whatever
 // may fail comes before the files get their names.
-func (j *joiner) complete() (position, error) {
+func (j *joiner) complete(ctx context.Context) (position, error) {
+	if ctx.Err() != nil {
+		return position{}, context.Cause(ctx)
+	}
 	magic := j.args.magicFile()
 	text, err := readControl(j.root, magic, maxMagic)
 	if err != nil {
@@ -240,7 +268,7 @@ func (j *joiner) complete() (position, error) {
 		}
 		began := time.Now()
 		links := slices.Collect(maps.Values(j.links))
-		if err := j.dir.finish(links, j.warn); err != nil {
+		if err := j.dir.finish(ctx, links, j.warn); err != nil {
 			return position{}, fail(exitPipe, err)
 		}
 		j.infof("all is on the disk, after %.1f s", time.Since(began).Seconds())

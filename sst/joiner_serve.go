@@ -80,7 +80,7 @@ func (j *joiner) accept(ctx context.Context, cancel context.CancelCauseFunc, l n
 			conn, err := j.channel.Server(ctx, raw)
 			<-handshakes
 			if err != nil {
-				j.turnedAway(raw.RemoteAddr().String(), err)
+				j.turnedAway(ctx, raw.RemoteAddr().String(), err)
 				return
 			}
 			defer conn.Close()
@@ -88,7 +88,7 @@ func (j *joiner) accept(ctx context.Context, cancel context.CancelCauseFunc, l n
 			case sessions <- struct{}{}:
 				defer func() { <-sessions }()
 			default:
-				j.turnedAway(raw.RemoteAddr().String(), fmt.Errorf("%d connections are open already", maxSessions))
+				j.turnedAway(ctx, raw.RemoteAddr().String(), fmt.Errorf("%d connections are open already", maxSessions))
 				return
 			}
 			if err := j.connection(ctx, conn); err != nil {
@@ -102,7 +102,7 @@ func (j *joiner) accept(ctx context.Context, cancel context.CancelCauseFunc, l n
 func (j *joiner) connection(ctx context.Context, conn link) error {
 	peer := conn.Peer()
 	if err := j.intake.enter(peer); err != nil {
-		j.turnedAway(peer.Addr, err)
+		j.turnedAway(ctx, peer.Addr, err)
 		return nil
 	}
 	defer j.intake.leave()
@@ -119,7 +119,7 @@ func (j *joiner) connection(ctx context.Context, conn link) error {
 	}
 	switch {
 	case err != nil:
-		j.turnedAway(peer.Addr, conn.Explain(err))
+		j.turnedAway(ctx, peer.Addr, conn.Explain(err))
 		return nil
 	case h.Control:
 		return j.controlled(ctx, conn, h)
@@ -136,7 +136,7 @@ func (j *joiner) hello() hello {
 func (j *joiner) controlled(ctx context.Context, conn link, h hello) error {
 	peer := conn.Peer()
 	if err := j.intake.claim(peer); err != nil {
-		j.turnedAway(peer.Addr, err)
+		j.turnedAway(ctx, peer.Addr, err)
 		return nil
 	}
 	j.infof("donor %s connected, version %s", peerName(peer), h.Version)
@@ -185,8 +185,8 @@ func (j *joiner) session(ctx context.Context, conn link) error {
 
 // turnedAway tells of a connection that came to nothing. It is no harm to the SST,
 // and anybody can make any number of them.
-func (j *joiner) turnedAway(addr string, err error) {
-	if errors.Is(err, tls.ErrProbe) {
+func (j *joiner) turnedAway(ctx context.Context, addr string, err error) {
+	if errors.Is(err, tls.ErrProbe) || ctx.Err() != nil {
 		return
 	}
 	n := j.turned.Add(1)

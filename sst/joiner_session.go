@@ -141,8 +141,8 @@ func (s *joinerSession) end(ctx context.Context, result transfer.Result, err err
 	case s.fatal != nil:
 		return s.fatal
 	case s.kind == idle:
-		if err != nil && ctx.Err() == nil {
-			s.turnedAway(s.peer.Addr, err)
+		if err != nil {
+			s.turnedAway(ctx, s.peer.Addr, err)
 		}
 		return nil
 	case s.kind == data:

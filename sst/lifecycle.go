@@ -1,6 +1,7 @@
 package sst
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -245,7 +246,10 @@ func (d *datadir) syncNames() error {
 // finish takes the datadir from incomplete to complete: everything that arrived is
 // written to the disks, then the files get their names, then the old ones go.
 // others are further roots that received files (links inside the data directory).
-func (d *datadir) finish(others []*os.Root, warn func(string)) error {
+//
+// If ctx has ended no name is given: when mariadbd is dead, the next one may be
+// making files of its own by now.
+func (d *datadir) finish(ctx context.Context, others []*os.Root, warn func(string)) error {
 	arrived, err := d.files(d.isForeign)
 	if err != nil {
 		return err
@@ -255,6 +259,9 @@ func (d *datadir) finish(others []*os.Root, warn func(string)) error {
 	}
 	if err := d.syncAll(others); err != nil {
 		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	// The first file of the system table space gets its name when all other names
 	// are on the disk.

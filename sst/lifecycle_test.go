@@ -1,6 +1,7 @@
 package sst
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -108,7 +109,7 @@ func TestFinishGivesTheNames(t *testing.T) {
 		syncDir: func(root *os.Root) error { acts = append(acts, "sync names"); return nil },
 		syncAll: func(root *os.Root) error { acts = append(acts, "sync all"); return nil },
 	}
-	if err := d.finish(nil, func(s string) { t.Error(s) }); err != nil {
+	if err := d.finish(t.Context(), nil, func(s string) { t.Error(s) }); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
@@ -155,7 +156,7 @@ func TestFinishRefusesHalfAnInnoDB(t *testing.T) {
 			for _, f := range arrived {
 				write(t, dir, newPrefix+f, "new")
 			}
-			err := d.finish(nil, func(s string) { t.Error(s) })
+			err := d.finish(t.Context(), nil, func(s string) { t.Error(s) })
 			if err == nil || report.Hint(err) == "" || d.state != saysIncomplete {
 				t.Errorf("%q, %v, hint %q", d.state, err, report.Hint(err))
 			}
@@ -163,6 +164,26 @@ func TestFinishRefusesHalfAnInnoDB(t *testing.T) {
 				t.Errorf("left %q", left)
 			}
 		})
+	}
+}
+
+func TestFinishGivesNoNameWhenMariadbdIsGone(t *testing.T) {
+	dir := t.TempDir()
+	d := openTestDatadir(t, plan.Places{Datadir: dir})
+	if err := d.setAside(func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	arrived := []string{newPrefix + "ib_logfile0", newPrefix + "ibdata1"}
+	for _, f := range arrived {
+		write(t, dir, f, "new")
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	d.disk.syncAll = func(*os.Root) error { cancel(errServerGone); return nil } // which may take long
+	if err := d.finish(ctx, nil, func(s string) { t.Error(s) }); !errors.Is(err, errServerGone) || d.state != saysIncomplete {
+		t.Errorf("%v, %s", err, d.state)
+	}
+	if diff := cmp.Diff(arrived, names(t, dir)); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -198,7 +219,7 @@ func TestFinishFailingAtEachStep(t *testing.T) {
 		}
 		d.disk.syncDir = func(*os.Root) error { return fault() }
 		d.disk.syncAll = func(*os.Root) error { return fault() }
-		err := d.finish(nil, func(s string) { t.Log(s) })
+		err := d.finish(t.Context(), nil, func(s string) { t.Log(s) })
 		_, statErr := os.Stat(filepath.Join(dir, "ibdata1"))
 		has := statErr == nil
 		switch {
@@ -218,7 +239,7 @@ func TestFinishFailingAtEachStep(t *testing.T) {
 			t.Fatal(err)
 		}
 		fill()
-		if err := d.finish(nil, func(s string) { t.Error(s) }); err != nil {
+		if err := d.finish(t.Context(), nil, func(s string) { t.Error(s) }); err != nil {
 			t.Fatal(err)
 		}
 		want := []string{"aria_log_control", "db1/", "db1/ibdata1", "db1/t.ibd", grastateFile, "ib_logfile0", "ibdata1", "undo001",

@@ -48,11 +48,14 @@ func Main(argv, environ []string, stdin, stdout, stderr *os.File) int {
 		args: args, environ: environ, stdin: stdin, log: log,
 		out: report.NewDialogue(stdout, limit), watch: newServerWatch(),
 	}
-	if err := r.whole(); err != nil {
-		log.Error(err)
-		return statusOf(err)
+	err = r.whole()
+	if err == nil {
+		return 0
 	}
-	return 0
+	if _, said := errors.AsType[saidError](err); !said {
+		log.Error(err)
+	}
+	return statusOf(err)
 }
 
 // A run is what both roles share.

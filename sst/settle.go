@@ -54,7 +54,7 @@ func stampsOf(entries []*flist.Entry) map[string]stamp {
 func moved(before, now map[string]stamp) []string {
 	var names []string
 	for name, s := range now {
-		if before[name] != s {
+		if old, there := before[name]; !there || old != s {
 			names = append(names, name)
 		}
 	}
@@ -145,7 +145,7 @@ func (d *donor) settleSession(ctx context.Context, s *sentSession) ([]string, er
 	d.infof("%d files of %s changed while the tables were locked, sent again: %s", len(names), s.Dir, some(names))
 	o := d.options(s.Session, rules)
 	o.Delete, o.Rules = false, nil
-	_, err = d.pushSource(ctx, newPartSource(src, names), s.Dir, o)
+	err = d.pushSource(ctx, newPartSource(src, names), s.Dir, o)
 	if isVanished(err) {
 		err = nil // a temporary table
 	}

@@ -24,7 +24,7 @@ func (c *cluster) pair(extra ...string) (donor, joiner *node) {
 func (n *node) ready() int {
 	n.t.Helper()
 	port := freePort(n.t)
-	n.start(fmt.Sprintf("--role 'joiner' --address 'localhost:%d' --parent %d --progress 0", port, os.Getpid()))
+	n.start(fmt.Sprintf("--role 'joiner' --address 'localhost:%d' --parent $PPID --progress 0", port))
 	n.expect(fmt.Sprintf("ready localhost:%d/rsync_tunnel_sst", port))
 	return port
 }
