@@ -10,7 +10,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -75,17 +74,18 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	if err := command.Run(console{ctx, stdout}); err != nil {
-		return complain(stderr, err, exitFailed)
+	err = command.Run(console{ctx, stdout})
+	switch {
+	case err == nil:
+		return exitOK
+	case ctx.Err() != nil:
+		err = fmt.Errorf("ended: %w", context.Cause(ctx))
 	}
-	return exitOK
+	return complain(stderr, err, exitFailed)
 }
 
 // complain says what went wrong and gives the status back.
 func complain(stderr io.Writer, err error, status int) int {
-	if errors.Is(err, context.Canceled) {
-		err = errors.New("ended by a signal; everything was cleaned up")
-	}
 	fmt.Fprintln(stderr, program+":", err)
 	if hint := report.Hint(err); hint != "" {
 		fmt.Fprintln(stderr, "hint:", hint)

@@ -19,9 +19,10 @@ type folder struct {
 	keep bool
 }
 
-// newFolder makes the folder, if the file system has room for need bytes.
-func newFolder(keep bool, need int64) (*folder, error) {
-	base, err := filepath.Abs(os.TempDir())
+// newFolder makes the folder in temporary, if the file system has room for need
+// bytes.
+func newFolder(temporary string, keep bool, need int64) (*folder, error) {
+	base, err := filepath.Abs(temporary)
 	if err != nil {
 		return nil, err
 	}

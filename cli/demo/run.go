@@ -37,6 +37,7 @@ type demo struct {
 	Options
 	folder        *folder
 	owners        lookalike.Owners
+	grace         time.Duration // for a program to end by itself
 	donor, joiner *side
 	times         *timeline
 
@@ -48,19 +49,25 @@ func (d *demo) say(format string, a ...any) { fmt.Fprintf(d.Out, format+"\n", a.
 
 // Run fills one data directory from another and compares them. What it finds goes
 // to o.Out.
-func Run(ctx context.Context, o Options) (err error) {
+func Run(ctx context.Context, o Options) error {
 	// mariadbd's. It is the process's, and children have it from there.
 	defer syscall.Umask(syscall.Umask(0o006))
-	d := &demo{Options: o, owners: owners(), times: newTimeline(o.Out)}
+	d := &demo{Options: o, owners: owners(), grace: 5 * time.Second, times: newTimeline(o.Out)}
+	return d.run(ctx, os.TempDir())
+}
+
+// run does it in a folder in temporary.
+func (d *demo) run(ctx context.Context, temporary string) (err error) {
 	// Both sides, the joiner's old files, and what cp makes.
-	d.folder, err = newFolder(o.Keep, (int64(o.Megabytes)*4+64)<<20)
+	d.folder, err = newFolder(temporary, d.Keep, (int64(d.Megabytes)*4+64)<<20)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		err = errors.Join(err, d.folder.end(func(s string) { d.say("%s", s) }))
 	}()
-	ctx, cancel := context.WithTimeoutCause(ctx, limit(o.Megabytes), fmt.Errorf("not done after %v", limit(o.Megabytes)))
+	outer := ctx
+	ctx, cancel := context.WithTimeoutCause(ctx, limit(d.Megabytes), fmt.Errorf("not done after %v", limit(d.Megabytes)))
 	defer cancel()
 	if err := d.prepare(ctx); err != nil {
 		return err
@@ -71,7 +78,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		err = d.compare(ctx)
 	}
 	if err != nil {
-		if !errors.Is(err, context.Canceled) {
+		if outer.Err() == nil { // nobody ended it
 			d.joiner.tail(d.Out)
 			d.donor.tail(d.Out)
 		}
@@ -128,10 +135,10 @@ func (d *demo) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if d.donor, err = newSide(d.folder, "donor", donor, certs, bin); err != nil {
+	if d.donor, err = newSide(d.folder, "donor", donor, certs, bin, d.grace); err != nil {
 		return err
 	}
-	if d.joiner, err = newSide(d.folder, "joiner", joiner, certs, bin); err != nil {
+	if d.joiner, err = newSide(d.folder, "joiner", joiner, certs, bin, d.grace); err != nil {
 		return err
 	}
 	if d.had, err = d.read(ctx, d.joiner, tree.Options{Content: true}); err != nil {
@@ -174,7 +181,7 @@ func (d *demo) transfer(ctx context.Context) error {
 	defer cancel(nil)
 	address := make(chan string, 1)
 	joinerOver, donorOver := make(chan struct{}), make(chan struct{})
-	var both failures
+	both := failures{patience: d.grace}
 	var nodes sync.WaitGroup
 	nodes.Go(func() {
 		err := d.joiner.joins(ctx, port, d.times, func(offer string) error {
@@ -204,6 +211,8 @@ func (d *demo) transfer(ctx context.Context) error {
 
 // failures keeps the first failure of two nodes.
 type failures struct {
+	patience time.Duration
+
 	mu    sync.Mutex
 	first error
 }
@@ -220,7 +229,7 @@ func (f *failures) node(err error, other <-chan struct{}, cancel context.CancelC
 	}
 	err = f.first
 	f.mu.Unlock()
-	patience := time.NewTimer(grace)
+	patience := time.NewTimer(f.patience)
 	defer patience.Stop()
 	select {
 	case <-other:

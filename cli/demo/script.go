@@ -25,11 +25,8 @@ type script struct {
 	log     io.Writer         // mariadbd's error log
 	logged  func(line string) // is told each line of it
 	limit   int               // bytes of a line on stdout, newline included
+	grace   time.Duration     // between the signal that ends it and the one that kills it
 }
-
-// grace is the time between the signal that ends a script and the one that kills
-// it.
-const grace = 5 * time.Second
 
 // run starts the program, calls hear with each line of its stdout, and returns when
 // no process of it is left. The end of ctx, or an error of hear, ends it.
@@ -60,7 +57,7 @@ func (s *script) run(ctx context.Context, hear func(line string) error) error {
 	stderrEnd.Close()
 	var killing sync.WaitGroup
 	over := make(chan struct{})
-	killing.Go(func() { end(ctx, cmd.Process.Pid, over) })
+	killing.Go(func() { s.end(ctx, cmd.Process.Pid, over) })
 
 	var logging sync.WaitGroup
 	logging.Go(func() { s.readLog(stderr) })
@@ -91,7 +88,7 @@ func (s *script) command() *exec.Cmd {
 }
 
 // end ends the processes of a group when ctx ends, unless they are over before.
-func end(ctx context.Context, group int, over <-chan struct{}) {
+func (s *script) end(ctx context.Context, group int, over <-chan struct{}) {
 	select {
 	case <-over:
 		return
@@ -99,7 +96,7 @@ func end(ctx context.Context, group int, over <-chan struct{}) {
 	}
 	// A group that is gone already is the aim.
 	_ = syscall.Kill(-group, syscall.SIGTERM)
-	patience := time.NewTimer(grace)
+	patience := time.NewTimer(s.grace)
 	defer patience.Stop()
 	select {
 	case <-over:

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"wsrep_sst_rsync_tunnel/cli/demo/lookalike"
 )
@@ -32,11 +33,12 @@ type side struct {
 	logName string
 	bin     string // what PATH begins with
 	program string
+	grace   time.Duration
 }
 
 // newSide writes the option file of a node.
-func newSide(f *folder, name string, d *lookalike.Datadir, c *certificates, bin string) (*side, error) {
-	s := &side{name: name, datadir: d, bin: bin, program: filepath.Join(bin, programName)}
+func newSide(f *folder, name string, d *lookalike.Datadir, c *certificates, bin string, grace time.Duration) (*side, error) {
+	s := &side{name: name, datadir: d, bin: bin, program: filepath.Join(bin, programName), grace: grace}
 	s.config = f.path(name + ".cnf")
 	option := func(key, value string) string {
 		return key + `="` + strings.ReplaceAll(value, `\`, `\\`) + "\"\n"
@@ -73,7 +75,7 @@ func (s *side) script(before, after []word, leaked *os.File, limit int, environ 
 		hinted(`--init-connect=SET @x='a b'; SET @y="c$HOME\d"`), hinted("--wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:4567;pc.weight=1"))
 	return &script{
 		side: s.name, words: words, dir: s.datadir.Dir, program: s.program,
-		env: s.environ(environ), leaked: []*os.File{leaked}, log: s.log, logged: logged, limit: limit,
+		env: s.environ(environ), leaked: []*os.File{leaked}, log: s.log, logged: logged, limit: limit, grace: s.grace,
 	}
 }
 

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The test binary is the program itself when it is called by its name: so what is
+// tested is what main makes of a command line, and a demo that runs this very file.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"wsrep_sst_rsync_tunnel": main})
+}
+
+func TestCommandLine(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("cli", "testdata"),
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("TMPDIR", filepath.Join(e.WorkDir, ".tmp"))
+			return nil
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, errors.New("unknown condition " + cond)
+		},
+		RequireExplicitExec: true,
+	})
+}
+
+// Ctrl-C in the middle of the copy: what the demo started and made is gone when it
+// is.
+func TestASignalEndsADemoAndCleansUp(t *testing.T) {
+	program, err := exec.LookPath("wsrep_sst_rsync_tunnel")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []struct {
+		signal syscall.Signal
+		name   string
+	}{{syscall.SIGINT, "interrupt"}, {syscall.SIGTERM, "terminated"}, {syscall.SIGHUP, "hangup"}} {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			mark := "DEMO_MARK=" + t.TempDir()
+			tmp := t.TempDir()
+			cmd := exec.CommandContext(t.Context(), program, "demo", "--mb", "64")
+			cmd.Env = append(os.Environ(), "TMPDIR="+tmp, mark)
+			var complaint strings.Builder
+			cmd.Stderr = &complaint
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			said := ""
+			for lines := bufio.NewScanner(out); lines.Scan(); {
+				said += lines.Text() + "\n"
+				if strings.Contains(lines.Text(), " s  locked ") {
+					if err := cmd.Process.Signal(s.signal); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			err = cmd.Wait()
+			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
+				t.Errorf("ended with %v\n%s", err, said)
+			}
+			if !strings.Contains(complaint.String(), "ended: "+s.name) {
+				t.Errorf("complains %q", complaint.String())
+			}
+			if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
+				t.Errorf("left behind: %v (%v)", left, err)
+			}
+			if left := processesWith(t, mark); left != "" {
+				t.Errorf("still run:\n%s", left)
+			}
+		})
+	}
+}
+
+// processesWith lists the processes that have a word in their environment.
+func processesWith(t *testing.T, word string) string {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, file := range files {
+		environ, err := os.ReadFile(file)
+		if err == nil && strings.Contains("\x00"+string(environ), "\x00"+word+"\x00") {
+			command, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
+			found = append(found, strings.ReplaceAll(string(command), "\x00", " "))
+		}
+	}
+	return strings.Join(found, "\n")
+}
