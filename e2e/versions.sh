@@ -35,7 +35,7 @@ esac
 releases='bullseye:rsync mariadb-server-core-10.5 galera-4
 bookworm-first:rsync
 bookworm:rsync
-trixie:rsync mariadb-server-core galera-4'
+trixie:rsync mariadb-server-core mariadb-client-core galera-4'
 
 say() { echo "versions: $*" >&2; }
 

@@ -29,6 +29,7 @@ const limit = 2 * time.Minute
 type variant struct {
 	protocol int
 	whole    bool // --whole-file; the wan method is without
+	matrix
 }
 
 func (v variant) String() string {
@@ -47,7 +48,7 @@ type (
 // byRsync makes the run with the rsync program, as the scripts do.
 func byRsync(t *testing.T, l layout, r run, v variant, address string) error {
 	t.Helper()
-	args := []string{fmt.Sprintf("--protocol=%d", v.protocol)}
+	args := v.clientArgs(r)
 	target := "rsync://" + address + "/" + r.module
 	if r.file != "" {
 		args = append(args, "--archive", "--quiet", "--checksum", filepath.Join(l.dir(r.from), r.file), target)
@@ -75,7 +76,9 @@ func byRsync(t *testing.T, l layout, r run, v variant, address string) error {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, peers.Need(t, "rsync"), args...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, v.program(t), args...)
+	cmd.Env = append(os.Environ(), v.clientEnv()...)
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("rsync: %w: %s", err, out)
 	}
@@ -92,13 +95,14 @@ func byUs(t *testing.T, l layout, r run, v variant, address string) error {
 	o := transfer.PushOptions{
 		Module: r.module, Rules: rules, Recursive: r.recursive, Dirs: !r.recursive, Delete: true, WholeFile: v.whole, Inplace: true,
 		IgnoreTimes: true, Owner: true, Group: true, Perms: true, Links: true, Specials: true, Timeout: limit, Protocol: v.protocol,
-		Log: func(_ transfer.Level, line string) { t.Log("the daemon says: " + line) },
+		Checksums: v.offered(),
+		Log:       func(_ transfer.Level, line string) { t.Log("the daemon says: " + line) },
 	}
 	var src transfer.Source
 	switch {
 	case r.file != "":
 		o = transfer.PushOptions{Module: r.module, Recursive: true, Checksum: true, Owner: true, Group: true, Perms: true, Times: true,
-			Links: true, Specials: true, Devices: true, Timeout: limit, Protocol: v.protocol, Log: o.Log}
+			Links: true, Specials: true, Devices: true, Timeout: limit, Protocol: v.protocol, Checksums: o.Checksums, Log: o.Log}
 		src, err = magicFile(filepath.Join(l.dir(r.from), r.file))
 	default:
 		if r.below != "" {
@@ -127,8 +131,8 @@ func byUs(t *testing.T, l layout, r run, v variant, address string) error {
 	}
 	defer conn.Close()
 	stats, err := transfer.Push(ctx, conn, src, o)
-	if err == nil && stats.Protocol != v.protocol {
-		return fmt.Errorf("protocol %d was spoken, want %d", stats.Protocol, v.protocol)
+	if err == nil {
+		err = v.spoken(stats.Protocol, stats.Checksum)
 	}
 	return err
 }
@@ -152,6 +156,11 @@ func magicFile(path string) (transfer.Source, error) {
 // stay root.
 func rsyncDaemon(t *testing.T, l layout) string {
 	t.Helper()
+	return serveBy(t, peers.Need(t, "rsync"), l)
+}
+
+func serveBy(t *testing.T, rsync string, l layout) string {
+	t.Helper()
 	conf := "use chroot = no\nread only = no\ntimeout = 300\n"
 	if os.Getuid() == 0 {
 		conf += "uid = 0\ngid = 0\n"
@@ -164,7 +173,7 @@ func rsyncDaemon(t *testing.T, l layout) string {
 		t.Fatal(err)
 	}
 	port := ports.Free(t)
-	cmd := exec.Command(peers.Need(t, "rsync"), "--daemon", "--no-detach", "--address=127.0.0.1", fmt.Sprintf("--port=%d", port), "--config="+file)
+	cmd := exec.Command(rsync, "--daemon", "--no-detach", "--address=127.0.0.1", fmt.Sprintf("--port=%d", port), "--config="+file)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	var said strings.Builder
 	cmd.Stdout, cmd.Stderr = &said, &said
@@ -205,16 +214,16 @@ func listening(t *testing.T, address string) {
 // ourDaemon serves the modules with transfer.Daemon.
 func ourDaemon(t *testing.T, l layout) string {
 	t.Helper()
-	return serve(t, l, transfer.StoreOptions{})
+	return serve(t, l, transfer.StoreOptions{}, variant{})
 }
 
 // sparseDaemon is ourDaemon with holes for zeros in every file.
 func sparseDaemon(t *testing.T, l layout) string {
 	t.Helper()
-	return serve(t, l, transfer.StoreOptions{Sparse: func(string) bool { return true }})
+	return serve(t, l, transfer.StoreOptions{Sparse: func(string) bool { return true }}, variant{})
 }
 
-func serve(t *testing.T, l layout, o transfer.StoreOptions) string {
+func serve(t *testing.T, l layout, o transfer.StoreOptions, v variant) string {
 	t.Helper()
 	d := &transfer.Daemon{Timeout: limit, Log: func(_ transfer.Level, line string) { t.Log("our daemon says: " + line) }}
 	for name, dir := range l.modules() {
@@ -243,7 +252,11 @@ func serve(t *testing.T, l layout, o transfer.StoreOptions) string {
 			}
 			wg.Go(func() {
 				defer conn.Close()
-				if _, err := d.Serve(context.Background(), conn); err != nil {
+				res, err := d.Serve(context.Background(), conn)
+				if err == nil && res.Module != "" {
+					err = v.spoken(res.Protocol, res.Checksum)
+				}
+				if err != nil {
 					t.Errorf("our daemon: %v", err)
 				}
 			})

@@ -14,17 +14,17 @@ import (
 
 func TestEveryRunOfTheScriptsLeavesWhatTwoRsyncsLeave(t *testing.T) {
 	peers.Need(t, "rsync")
-	whole := variant{32, true}
+	whole := variant{protocol: 32, whole: true}
 	for _, test := range []struct {
 		script   string
 		runs     func(*testing.T, layout) []run
 		apart    bool
 		variants []variant
 	}{
-		{"the tunnel script, one directory for all", tunnelScript, false, []variant{whole, {32, false}}},
-		{"the tunnel script, redo log apart", tunnelScript, true, []variant{whole, {31, true}, {30, true}}},
-		{"the stock script, one directory for all", stockScript, false, []variant{whole, {31, true}, {30, true}}},
-		{"the stock script, each kind of file in a directory of its own", stockScript, true, []variant{whole, {32, false}, {31, false}, {30, false}}},
+		{"the tunnel script, one directory for all", tunnelScript, false, []variant{whole, {protocol: 32, whole: false}}},
+		{"the tunnel script, redo log apart", tunnelScript, true, []variant{whole, {protocol: 31, whole: true}, {protocol: 30, whole: true}}},
+		{"the stock script, one directory for all", stockScript, false, []variant{whole, {protocol: 31, whole: true}, {protocol: 30, whole: true}}},
+		{"the stock script, each kind of file in a directory of its own", stockScript, true, []variant{whole, {protocol: 32, whole: false}, {protocol: 31, whole: false}, {protocol: 30, whole: false}}},
 	} {
 		t.Run(test.script, func(t *testing.T) {
 			t.Parallel()

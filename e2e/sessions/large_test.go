@@ -30,7 +30,7 @@ func TestAFileBeyondFourGigabytesArrivesWithItsHoles(t *testing.T) {
 		t.Run(way.name, func(t *testing.T) {
 			to := layout{root: folder(t)}
 			maker{t, to.dir(data)}.dir(".", 0o750)
-			if err := way.send(t, from, r, variant{32, true}, sparseDaemon(t, to)); err != nil {
+			if err := way.send(t, from, r, variant{protocol: 32, whole: true}, sparseDaemon(t, to)); err != nil {
 				t.Fatal(err)
 			}
 			path := filepath.Join(to.dir(data), "db1/huge.ibd")
@@ -47,7 +47,7 @@ func TestAFileBeyondFourGigabytesArrivesWithItsHoles(t *testing.T) {
 		}
 		to := layout{root: t.TempDir()}
 		maker{t, to.dir(data)}.dir(".", 0o750)
-		if err := byUs(t, from, r, variant{32, true}, rsyncDaemon(t, to)); err != nil {
+		if err := byUs(t, from, r, variant{protocol: 32, whole: true}, rsyncDaemon(t, to)); err != nil {
 			t.Fatal(err)
 		}
 		same(t, m.path("db1/huge.ibd"), filepath.Join(to.dir(data), "db1/huge.ibd"))
