@@ -26,6 +26,7 @@ type node struct {
 	dir      string // holds all the rest; its path is short, since it holds a socket
 	datadir  string
 	programs string // folder that its PATH begins with: where its SST program is
+	lastPath string // folder at the end of its PATH, if any
 	owner    owner
 	ports    struct{ sql, group, ist, sst int }
 	conf     conf
@@ -167,7 +168,7 @@ func (n *node) start(t *testing.T, args ...string) {
 	n.writeOptionFile(t)
 	cmd := exec.Command(peers.Need(t, "mariadbd"), append([]string{"--defaults-file=" + n.path("my.cnf")}, args...)...)
 	cmd.Dir = n.datadir
-	cmd.Env = []string{"PATH=" + n.programs + ":" + peers.Path(), "TMPDIR=" + n.path("tmp"), "HOME=" + n.dir, "LANG=C.UTF-8"}
+	cmd.Env = []string{"PATH=" + n.programs + ":" + peers.Path() + ":" + n.lastPath, "TMPDIR=" + n.path("tmp"), "HOME=" + n.dir, "LANG=C.UTF-8"}
 	cmd.SysProcAttr = n.owner.process()
 	early, err := os.OpenFile(n.path("stderr.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
