@@ -23,6 +23,9 @@ type Daemon struct {
 	// Timeout is the silence after which a session ends; the client is told. The
 	// client's own shorter one counts too. 0: none.
 	Timeout time.Duration
+	// PageSize is the unit in which files change, in bytes: those whose length is a
+	// multiple of it are compared page by page. 0: as rsync does.
+	PageSize int64
 	// Owners maps the owners of received files; nil: SystemOwners.
 	Owners Owners
 	// Begin is called when the first complete list of a session is in, before the

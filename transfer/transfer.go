@@ -38,6 +38,7 @@ func (noBasis) WriteSums(_ context.Context, w *wire.Writer, _ string, _ bool) (d
 type storeBasis struct {
 	store Store
 	sum   *delta.Algorithm
+	page  int64
 }
 
 func (b storeBasis) WriteSums(ctx context.Context, w *wire.Writer, path string, redo bool) (delta.SumHead, error) {
@@ -46,7 +47,7 @@ func (b storeBasis) WriteSums(ctx context.Context, w *wire.Writer, path string, 
 		return noBasis{}.WriteSums(ctx, w, path, redo) // not there, or not to be read
 	}
 	defer f.Close()
-	head := delta.Plan(f.Size(), b.sum.Size(), redo)
+	head := delta.PlanPages(f.Size(), b.page, b.sum.Size(), redo)
 	head.Write(w)
 	return head, delta.WriteSums(ctx, w, head, b.sum, f)
 }
@@ -132,7 +133,7 @@ func (s *session) basis() Basis {
 	if s.args.wholeFile || s.sum.WholeOnly() {
 		return noBasis{}
 	}
-	return storeBasis{s.module.Store, s.sum}
+	return storeBasis{s.module.Store, s.sum, s.d.PageSize}
 }
 
 // complain reports a file that did not make it. The session goes on; the client

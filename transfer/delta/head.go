@@ -99,6 +99,36 @@ func Plan(size int64, digestLen int, redo bool) SumHead {
 	return SumHead{Count: int32(count), BlockLen: int32(blen), S2Len: int32(s2), Remainder: int32(rem)}
 }
 
+// maxPageBlocks is how many blocks PlanPages makes before it takes longer ones: 32 GiB in blocks of 16 KiB.
+const maxPageBlocks = 1 << 21
+
+// PlanPages is Plan for a file that consists of pages of page bytes, such as a table space: its blocks are whole pages, one
+// page each as long as there are not too many, so that a changed page costs one page. (rsync's own choice, the square root
+// of the size, puts several pages into a block and lets pages straddle two.) A file that is no multiple of page, or short,
+// gets rsync's plan; the sizes are the generator's free choice (rsync-wire.md §10.4).
+func PlanPages(size int64, page int64, digestLen int, redo bool) SumHead {
+	h := Plan(size, digestLen, redo)
+	if page <= 0 || page > MaxBlock || size%page != 0 || int64(h.BlockLen) < 1000 {
+		return h
+	}
+	blen := page
+	for size/blen > maxPageBlocks && 2*blen <= MaxBlock {
+		blen *= 2
+	}
+	count, rem := size/blen, size%blen
+	if rem != 0 {
+		count++
+	}
+	if count > math.MaxInt32 {
+		return SumHead{}
+	}
+	if !redo {
+		h.S2Len = int32(min(max(strongLen(size, blen), 2), maxStrong, digestLen))
+	}
+	h.Count, h.BlockLen, h.Remainder = int32(count), int32(blen), int32(rem)
+	return h
+}
+
 // blockLen is the square root of size rounded down to a multiple of 8, within limits.
 func blockLen(size int64) int64 {
 	if size <= minBlock*minBlock {

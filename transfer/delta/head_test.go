@@ -120,3 +120,27 @@ func TestReadSumHeadHoldsThePeerToTheLimits(t *testing.T) {
 		}
 	}
 }
+
+func TestATableSpaceIsCutIntoItsPages(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		size int64
+		page int64
+		want SumHead
+	}{
+		{"1 GiB", 1 << 30, 16384, SumHead{65536, 16384, 4, 0}},
+		{"64 GiB takes two pages a block", 64 << 30, 16384, SumHead{1 << 21, 32768, 5, 0}},
+		{"an odd number of pages leaves half a block", 64<<30 + 16384, 16384, SumHead{1<<21 + 1, 32768, 5, 16384}},
+		{"what is no multiple of the page gets rsync's plan", 1<<30 + 1, 16384, Plan(1<<30+1, 16, false)},
+		{"a short file too", 16384, 16384, Plan(16384, 16, false)},
+		{"and one without pages", 1 << 30, 0, Plan(1<<30, 16, false)},
+	} {
+		got := PlanPages(c.size, c.page, 16, false)
+		if got != c.want || got.Size() != c.size {
+			t.Errorf("%s: got %+v for %d bytes, want %+v", c.name, got, got.Size(), c.want)
+		}
+	}
+	if got := PlanPages(1<<30, 16384, 8, true); got.S2Len != 8 {
+		t.Errorf("a redo takes all of the digest: got %+v", got)
+	}
+}
