@@ -169,7 +169,7 @@ func (d *donor) connected(ctx context.Context, f func(context.Context) error) er
 	if err != nil {
 		return err
 	}
-	d.infof("joiner %s connected, version %s, %s; it has room for %s, %s will come", peerName(d.joiner), theirs.Version,
+	d.infof("joiner %s connected, version %s, %s; %s are free there, %s will come", peerName(d.joiner), theirs.Version,
 		conn.Peer().Version, bytesText(theirs.Free), bytesText(d.plan.Total.Allocated))
 	return d.controlled(ctx, conn, func(ctx context.Context) error {
 		second, err := d.dial(ctx)

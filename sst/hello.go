@@ -43,7 +43,7 @@ type hello struct {
 	// and Needs the same for each module ("" is the data directory).
 	Need  int64            `json:"need_bytes,omitempty"`
 	Needs map[string]int64 `json:"needs,omitempty"`
-	// Free is what the joiner can take, what it will overwrite included.
+	// Free is what is free at the joiner, without what would be written over.
 	Free int64 `json:"free_bytes,omitempty"`
 	// PageSize is innodb_page_size, if the side knows.
 	PageSize int64 `json:"page_size,omitempty"`

@@ -27,8 +27,6 @@ var errWhole = errors.New("everything has arrived")
 // serve takes connections until the SST has arrived as a whole (nil), or cannot.
 func (j *joiner) serve(ctx context.Context, l net.Listener) error {
 	ctx, cancel := context.WithCancelCause(ctx)
-	// A donor may be long in coming: mariadbd asks again and again while none is free.
-	// So InitialTimeout is 0 unless somebody set it.
 	j.intake = newIntake(j.settings.Silence, j.settings.InitialTimeout, cancel)
 	defer j.intake.stop()
 	var work sync.WaitGroup
@@ -144,8 +142,8 @@ func (j *joiner) controlled(ctx context.Context, conn link, h hello) error {
 	refused := j.fits(ctx, h)
 	if refused != nil {
 		answer.Refused = refused.Error()
-	} else if room, err := j.dir.room(ctx); err == nil {
-		answer.Free = room
+	} else if free, err := j.dir.free(); err == nil {
+		answer.Free = free
 	}
 	if err := sendHello(conn, answer); err != nil && refused == nil {
 		return fmt.Errorf("donor %s: %w", peerName(peer), conn.Explain(err))

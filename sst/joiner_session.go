@@ -132,7 +132,7 @@ func (j *joiner) check(ctx context.Context, need map[string]int64) error {
 	if err := j.grastate.wait(ctx, j.say); err != nil {
 		return err
 	}
-	return j.dir.fits(ctx, need)
+	return j.dir.fits(ctx, need, j.warn)
 }
 
 // end draws the conclusion from a session. Its error ends the SST.

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -273,7 +275,7 @@ func TestSpaceIsCountedPerFileSystem(t *testing.T) {
 			write(t, logs, "ib_logfile0", content)
 			d := openTestDatadir(t, plan.Places{Datadir: dir, RedoDir: logs})
 			d.disk.space = func(*os.Root) (int64, error) { return c.free, nil }
-			err := d.fits(t.Context(), c.need)
+			err := d.fits(t.Context(), c.need, func(s string) { t.Error(s) })
 			if (err == nil) != c.fits {
 				t.Errorf("got %v", err)
 			}
@@ -284,16 +286,41 @@ func TestSpaceIsCountedPerFileSystem(t *testing.T) {
 	}
 }
 
-func TestRoomCountsWhatAnEarlierAttemptReceived(t *testing.T) {
+func TestSpaceCountsWhatAnEarlierAttemptReceived(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, newPrefix+"ibdata1", strings.Repeat("x", 1<<20))
 	d := openTestDatadir(t, plan.Places{Datadir: dir})
 	d.disk.space = func(*os.Root) (int64, error) { return 5 << 20, nil }
-	if got, err := d.room(t.Context()); err != nil || got != 6<<20 {
-		t.Errorf("%d, %v", got, err)
+	if err := d.fits(t.Context(), map[string]int64{"": 6 << 20}, func(s string) { t.Error(s) }); err != nil {
+		t.Error(err)
+	}
+	if got, err := d.free(); err != nil || got != 5<<20 {
+		t.Errorf("free: %d, %v", got, err)
 	}
 	d.disk = realDisk()
-	if got, err := d.room(t.Context()); err != nil || got < 1<<20 {
+	if got, err := d.free(); err != nil || got < 1<<20 {
 		t.Errorf("really: %d, %v", got, err)
 	}
+}
+
+// The donor's hello has a limit, and a walk over millions of files may not fit it.
+func TestSpaceThatTakesTooLongToCountIsNoRefusal(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "db1/t.ibd", "x")
+	d := openTestDatadir(t, plan.Places{Datadir: dir})
+	synctest.Test(t, func(t *testing.T) {
+		d.disk.space = func(*os.Root) (int64, error) {
+			time.Sleep(countLimit + time.Second) // in place of a slow walk
+			return 1, nil
+		}
+		warned := 0
+		if err := d.fits(t.Context(), map[string]int64{"": 1 << 40}, func(string) { warned++ }); err != nil || warned != 1 {
+			t.Errorf("%v, %d warnings", err, warned)
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(errServerGone)
+		if err := d.fits(ctx, map[string]int64{"": 1 << 40}, func(string) {}); !errors.Is(err, errServerGone) {
+			t.Errorf("after the end of mariadbd: %v", err)
+		}
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,11 +40,21 @@ func (s shortage) Error() string {
 
 func (s shortage) Hint() string { return "make room on this file system; nothing was changed" }
 
+// countLimit bounds the counting of what would be written over: the donor waits for
+// the answer, and there may be millions of files on a slow disk.
+const countLimit = 8 * time.Second
+
+var errCount = fmt.Errorf("not counted within %v", countLimit)
+
 // fits checks need, the bytes that would come for each module (by the suffix of its
 // name), against the file
 // systems of the places. What is there and would be written over or removed counts
-// as room, but only if it must: finding it out takes a walk.
-func (d *datadir) fits(ctx context.Context, need map[string]int64) error {
+// as room, but only if it must: finding it out takes a walk. A walk that takes too
+// long decides nothing: the disk may turn out to be full, but most likely this is a
+// member that is filled again.
+func (d *datadir) fits(ctx context.Context, need map[string]int64, warn func(string)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, countLimit, errCount)
+	defer cancel()
 	byDev := map[uint64]int64{}
 	for _, p := range d.places {
 		byDev[p.dev] += need[p.kind.Suffix()]
@@ -62,6 +73,10 @@ func (d *datadir) fits(ctx context.Context, need map[string]int64) error {
 			continue
 		}
 		reuse, err := d.reusable(ctx, p.dev)
+		if errors.Is(err, errCount) {
+			warn(fmt.Sprintf("%s: %s would come, %s are free, and how much would be written over was %v; going on", p.dir, bytesText(want), bytesText(free), err))
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -72,9 +87,8 @@ func (d *datadir) fits(ctx context.Context, need map[string]int64) error {
 	return nil
 }
 
-// room is what the file systems of all places can take, for the donor's log.
-func (d *datadir) room(ctx context.Context) (int64, error) {
-	var sum int64
+// free is what is free on the file systems of all places, for the donor's log.
+func (d *datadir) free() (sum int64, err error) {
 	seen := map[uint64]bool{}
 	for _, p := range d.distinct() {
 		if seen[p.dev] {
@@ -85,11 +99,7 @@ func (d *datadir) room(ctx context.Context) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		reuse, err := d.reusable(ctx, p.dev)
-		if err != nil {
-			return 0, err
-		}
-		sum += free + reuse
+		sum += free
 	}
 	return sum, nil
 }
