@@ -9,6 +9,8 @@ import (
 type demoCommand struct {
 	MB   int  `name:"mb" default:"256" help:"How much data, in megabytes."`
 	Keep bool `help:"Leave the folder with both data directories and the logs, and say where it is."`
+
+	Cluster bool `help:"With two real nodes on loopback, where MariaDB with Galera is installed."`
 }
 
 // Run shows the main job.
@@ -20,5 +22,9 @@ func (d demoCommand) Run(c console) error {
 	if err != nil {
 		return err
 	}
-	return demo.Run(c, demo.Options{Megabytes: d.MB, Keep: d.Keep, Program: file, Out: c.out})
+	o := demo.Options{Megabytes: d.MB, Keep: d.Keep, Program: file, Out: c.out}
+	if d.Cluster {
+		return demo.RunCluster(c, o)
+	}
+	return demo.Run(c, o)
 }
