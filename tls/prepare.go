@@ -100,6 +100,7 @@ func (c *Channel) connection(p *prepared, host string) (*stdtls.Config, verifier
 		cfg.ClientSessionCache = tickets
 	}
 	cfg.VerifyConnection = func(s stdtls.ConnectionState) error {
+		tickets.used.Store(false)
 		tickets.own.Store(s.NegotiatedProtocol == ALPN || c.cfg.Mode != Socat)
 		if !c.set.verify {
 			return nil
@@ -130,7 +131,7 @@ func (c *Channel) stopResuming() {
 type ownTickets struct {
 	cache stdtls.ClientSessionCache
 	own   atomic.Bool
-	used  atomic.Bool // a ticket was offered
+	used  atomic.Bool // a ticket was offered, and the joiner has not come to show its certificate
 }
 
 func (t *ownTickets) Get(key string) (*stdtls.ClientSessionState, bool) {
