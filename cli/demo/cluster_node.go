@@ -84,10 +84,16 @@ func (n *node) create(ctx context.Context) error {
 		args = append(args, "--user="+n.userName)
 	}
 	cmd := exec.CommandContext(ctx, n.install, args...)
+	cmd.Env = append(os.Environ(), "TMPDIR="+n.path("tmp"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", n.install, err, lastLines(string(out), 15))
+		const most = 2000 // its advice comes last, and is long
+		err = fmt.Errorf("%s: %w\n%.*s", n.install, err, most, out)
+		if n.switched {
+			return advise(err, "if it was not permitted something: the user "+n.userName+" has to be able to enter the temporary directory; else "+hintTemp)
+		}
+		return err
 	}
 	return nil
 }
@@ -250,6 +256,9 @@ func (n *node) tail(out io.Writer) {
 	early, _ := os.ReadFile(n.path("stderr.log"))
 	log, _ := os.ReadFile(n.path("error.log"))
 	text := string(early) + string(log)
+	if text == "" {
+		return // it never ran
+	}
 	said := ""
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, "WSREP_SST:") {
