@@ -156,7 +156,7 @@ func (j *joiner) makeDaemon(r *plan.Receive) error {
 		j.links[name] = root
 	}
 	j.daemon = transfer.Daemon{
-		Timeout: j.settings.Silence, Owners: owners, Log: j.logSession,
+		Timeout: j.settings.Silence, PageSize: int64(j.settings.PageSize), Owners: owners, Log: j.logSession,
 		Progress: func(n int64) { j.received.Add(n) },
 	}
 	for i, m := range r.Modules {
