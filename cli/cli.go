@@ -1,4 +1,4 @@
-// Package cli holds the commands for people: demo, version, and help for both.
+// Package cli holds the commands for people.
 //
 // It promises that a command that ends with status 0 did what it is there for;
 // what went wrong stands on stderr, with the next step, and the status is 1. A
@@ -34,8 +34,10 @@ const (
 
 // commands is the grammar.
 type commands struct {
-	Demo    demoCommand    `cmd:"" help:"Fill one data directory from another with this program, and compare them."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Demo      demoCommand      `cmd:"" help:"Fill one data directory from another with this program, and compare them."`
+	Install   installCommand   `cmd:"" help:"Put the program and its method names where mariadbd looks."`
+	Uninstall uninstallCommand `cmd:"" help:"Take them away and restore what was there."`
+	Version   versionCommand   `cmd:"" help:"Print the version."`
 
 	VersionFlag kong.VersionFlag `name:"version" help:"The same as the command version."`
 }

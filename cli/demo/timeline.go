@@ -3,6 +3,7 @@ package demo
 import (
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 )
@@ -44,7 +45,7 @@ func (t *timeline) mark(m moment, detail string) {
 		return
 	}
 	t.at[m] = time.Since(t.began)
-	fmt.Fprintf(t.out, "%8.2f s  %-10s %s\n", t.at[m].Seconds(), m, detail)
+	fmt.Fprintln(t.out, strings.TrimRight(fmt.Sprintf("%8.2f s  %-10s %s", t.at[m].Seconds(), m, detail), " "))
 }
 
 // between is the time from one moment to another, 0 if one is not known.

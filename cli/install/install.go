@@ -176,7 +176,7 @@ func (i *Installer) ours(name string) (bool, error) {
 		return false, fmt.Errorf("%s is neither a file nor a link", path)
 	}
 	build, err := buildinfo.ReadFile(path)
-	return err == nil && build.Path == Binary, nil
+	return err == nil && build.Main.Path == Binary, nil
 }
 
 // clear makes room for name: true when nothing is in the way any more, or what is
