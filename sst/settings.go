@@ -67,10 +67,10 @@ func (s *Settings) TLS(role tls.Role) tls.Config {
 	}
 }
 
-// Defaults of what can be set. 300 s is what mariabackup's script waits for the
-// donor and the stock script's rsync for a sign of life.
+// Defaults of what can be set. 300 s is what the stock script's rsync waits for a
+// sign of life. For the donor to come at all there is no limit: a joiner may queue
+// for hours behind a busy donor, as long as its mariadbd lives.
 const (
-	defaultInitialTimeout   = 300 * time.Second
 	defaultSilence          = 300 * time.Second
 	defaultConnectTimeout   = 10 * time.Second
 	defaultHandshakeTimeout = 30 * time.Second
@@ -205,16 +205,13 @@ func (l *settingsLoader) timeouts() {
 		standard time.Duration
 		zero     bool // 0 means no limit
 	}{
-		{"sst-initial-timeout", &l.s.InitialTimeout, defaultInitialTimeout, true},
+		{"sst-initial-timeout", &l.s.InitialTimeout, 0, true},
 		{"sst-timeout", &l.s.Silence, defaultSilence, true},
 		{"sst-connect-timeout", &l.s.ConnectTimeout, defaultConnectTimeout, false},
 		{"sst-handshake-timeout", &l.s.HandshakeTimeout, defaultHandshakeTimeout, false},
 		{"sst-previous-timeout", &l.s.PreviousTimeout, defaultPreviousTimeout, false},
 	} {
 		*t.to = t.standard
-		if t.key == "sst-initial-timeout" && l.args.Method != Tunnel {
-			*t.to = 0 // a stock donor says nothing while it waits for its lock, however long
-		}
 		o, ok := l.files.Get([]string{sstGroup}, t.key)
 		if !ok {
 			continue

@@ -45,7 +45,7 @@ func TestDefaultSettings(t *testing.T) {
 	want := &Settings{
 		Places:   plan.Places{Datadir: dir, InnoDBHome: dir, RedoDir: dir, UndoDir: dir, AriaDir: dir},
 		PageSize: 16384, BackupThreads: runtime.GOMAXPROCS(0), MaxBinlogs: 1,
-		InitialTimeout: 300 * time.Second, Silence: 300 * time.Second, ConnectTimeout: 10 * time.Second,
+		Silence: 300 * time.Second, ConnectTimeout: 10 * time.Second,
 		HandshakeTimeout: 30 * time.Second, PreviousTimeout: 30 * time.Second,
 	}
 	want.host = "h"
@@ -84,9 +84,9 @@ func TestSettingsOfTheSST(t *testing.T) {
 		{"too many", "[sst]\nbackup-threads=100000\n", func(s *Settings) bool { return s.BackupThreads == maxBackupThreads }, "100000"},
 		{"all binlogs", "[sst]\nsst-max-binlogs=-1\n", func(s *Settings) bool { return s.MaxBinlogs == -1 }, ""},
 		{"no binlogs", "[mysqld]\nsst_max_binlogs=0\nlog-bin=b\n", func(s *Settings) bool { return s.MaxBinlogs == 0 && s.Binlog.On() && !s.Places.Binlogs }, ""},
-		{"times in seconds, fractions too", "[sst]\nsst-initial-timeout=0\nsst-timeout=2.5\nsst-connect-timeout=1\nsst-handshake-timeout=2\nsst-previous-timeout=0.05\n",
+		{"times in seconds, fractions too", "[sst]\nsst-initial-timeout=7\nsst-timeout=2.5\nsst-connect-timeout=1\nsst-handshake-timeout=2\nsst-previous-timeout=0.05\n",
 			func(s *Settings) bool {
-				return s.InitialTimeout == 0 && s.Silence == 2500*time.Millisecond && s.ConnectTimeout == time.Second &&
+				return s.InitialTimeout == 7*time.Second && s.Silence == 2500*time.Millisecond && s.ConnectTimeout == time.Second &&
 					s.HandshakeTimeout == 2*time.Second && s.PreviousTimeout == 50*time.Millisecond
 			}, ""},
 		{"a time that is none", "[sst]\nsst-timeout=5m\n", func(s *Settings) bool { return s.Silence == defaultSilence }, "sst-timeout=5m"},
