@@ -36,7 +36,7 @@ func (d *demo) besideCp(ctx context.Context) error {
 	default:
 		d.say("cp -r  %6.2f s, %s, for the same directory", cp.Seconds(), rate(size, cp))
 		d.say("       %6.2f s with all on the disk", (cp + synced).Seconds())
-		d.say("         %.1f times as long as cp took the SST's copy (one run each)", copying.Seconds()/cp.Seconds())
+		d.say("         the SST's copy took %.1f times as long (one run each)", copying.Seconds()/cp.Seconds())
 	}
 	return nil
 }
