@@ -77,6 +77,10 @@ func (g *generator) remove(ctx context.Context, name string, info Stat, dev uint
 	if ctx.Err() != nil {
 		return false, context.Cause(ctx)
 	}
+	if info.IsDir() && g.isLink(name) {
+		_, err := g.empty(ctx, name)
+		return false, err
+	}
 	if info.IsDir() {
 		if info.Dev != dev {
 			g.reports.say(wire.Info, "cannot delete mount point: "+flist.Quote(name))

@@ -373,3 +373,37 @@ func TestFilesInTransferHaveForeignNames(t *testing.T) {
 		t.Error("a file of an earlier attempt that the donor does not have was kept")
 	}
 }
+
+func TestAFileMayBelongElsewhere(t *testing.T) {
+	src, dst, home := sourceTree(t), t.TempDir(), t.TempDir()
+	write(t, home, ".new.ibdata9", []byte("from an attempt before"))
+	write(t, home, "other", []byte("not of this session"))
+	root, err := os.OpenRoot(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	system := func(name string) bool { return strings.HasPrefix(name, "ibdata") }
+	d := &Daemon{Modules: []Module{{Name: "m", Store: store(t, dst, StoreOptions{
+		Alias:       func(name string) (string, bool) { return ".new." + name, system(name) },
+		AliasPrefix: ".new.",
+		Elsewhere:   []Elsewhere{{root, system}},
+	})}}}
+	for i := range 2 { // the second time over what the first one made
+		o := base(t, topRules...)
+		o.Dirs = true
+		if out := converse(t, source(t, src, &o), o, d); out.pushErr != nil || out.err != nil {
+			t.Fatal(out.pushErr, out.err)
+		}
+		if names, err := os.ReadDir(home); err != nil || len(names) != 2 {
+			t.Errorf("run %d: in the other directory there is %v, want the new file and the one of somebody else; %v", i, names, err)
+		}
+	}
+	got, err := os.ReadFile(filepath.Join(home, ".new.ibdata1"))
+	if err != nil || !bytes.Equal(got, content("ibdata1", 300_000)) {
+		t.Error("the file is not where it belongs", err)
+	}
+	if here := snapshot(t, dst); here["ibdata1"] != "" || here[".new.ibdata1"] != "" || here["db1"] == "" {
+		t.Errorf("in the directory itself there is %v", here)
+	}
+}

@@ -4,9 +4,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +25,10 @@ type StoreOptions struct {
 	AliasPrefix string
 	// Hidden names top-level files on disk that no session sees, writes or removes.
 	Hidden func(onDisk string) bool
+	// Elsewhere are directories in which some top-level files belong instead: a peer
+	// that knows of one place only sends to them, too. Such files are received in
+	// place only.
+	Elsewhere []Elsewhere
 	// Links are top-level directories which the owner of the store keeps as
 	// symbolic links to somewhere else, opened by him: they count as directories.
 	Links map[string]*os.Root
@@ -32,11 +38,20 @@ type StoreOptions struct {
 	ModeMask uint32
 }
 
+// Elsewhere is a directory beside that of a DirStore, and which of the top-level
+// files are there.
+type Elsewhere struct {
+	Root *os.Root
+	Has  func(name string) bool
+}
+
 // DirStore is a Store in a directory.
 type DirStore struct {
 	tree *tree
 	o    StoreOptions
 	root bool // running as root: a chown that fails is an error
+
+	others []*os.File // the directories of Elsewhere
 }
 
 // NewDirStore opens a Store at root. The root stays the caller's to close, and
@@ -46,11 +61,64 @@ func NewDirStore(root *os.Root, o StoreOptions) (*DirStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &DirStore{tree: t, o: o, root: os.Geteuid() == 0}, nil
+	s := &DirStore{tree: t, o: o, root: os.Geteuid() == 0}
+	for _, e := range o.Elsewhere {
+		f, err := e.Root.Open(".")
+		if err != nil {
+			s.Close()
+			return nil, fmt.Errorf("open %s: %w", e.Root.Name(), err)
+		}
+		s.others = append(s.others, f)
+	}
+	t.away = s.away
+	return s, nil
 }
 
 // Close releases the descriptors.
-func (s *DirStore) Close() error { return s.tree.close() }
+func (s *DirStore) Close() error {
+	for _, f := range s.others {
+		f.Close()
+	}
+	return s.tree.close()
+}
+
+// away gives the other directory of a name on disk, nil for none.
+func (s *DirStore) away(onDisk string) *os.File {
+	name := strings.TrimPrefix(onDisk, s.o.AliasPrefix)
+	for i, e := range s.o.Elsewhere {
+		if e.Has(name) {
+			return s.others[i]
+		}
+	}
+	return nil
+}
+
+// names lists a directory as it is on disk, the files that belong elsewhere with
+// the top level.
+func (s *DirStore) names(name string) ([]string, error) {
+	names, err := s.tree.names(name)
+	if err != nil || name != "." || len(s.others) == 0 {
+		return names, err
+	}
+	s.tree.mu.Lock() // the descriptors have one position each
+	defer s.tree.mu.Unlock()
+	names = slices.DeleteFunc(names, func(n string) bool { return s.away(n) != nil })
+	for _, d := range s.others {
+		if _, err := d.Seek(0, io.SeekStart); err != nil {
+			return nil, err
+		}
+		there, err := d.Readdirnames(-1)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range there {
+			if s.away(n) == d {
+				names = append(names, n)
+			}
+		}
+	}
+	return names, nil
+}
 
 var errReserved = errors.New("the name is reserved for files in transfer")
 
@@ -105,7 +173,7 @@ func (s *DirStore) Lstat(name string) (Stat, error) {
 
 // ReadDir implements Store. A file that goes away meanwhile is left out.
 func (s *DirStore) ReadDir(name string) ([]Stat, error) {
-	names, err := s.tree.names(name)
+	names, err := s.names(name)
 	if err != nil {
 		return nil, err
 	}
@@ -177,6 +245,9 @@ func (s *DirStore) Update(name string, inPlace bool) (File, error) {
 			}
 		}
 	} else {
+		if s.tree.top(d) != s.tree.base {
+			return nil, pathError("replace", name, errors.New("it belongs in another directory, and is received in place only"))
+		}
 		dir, leaf := path.Split(d)
 		out.disk = dir + "." + leaf + "." + rand.Text()[:8]
 		out.f, st, err = s.tree.openLeaf(out.disk, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)

@@ -26,6 +26,8 @@ type tree struct {
 	mu    sync.Mutex
 	base  *os.File
 	links map[string]*os.File
+	// away says that a file of the top level is in another directory; nil: it is not.
+	away func(name string) *os.File
 
 	// The last parent directory used: names come sorted, so nearly every look-up
 	// is in the directory of the one before.
@@ -85,7 +87,7 @@ func (t *tree) at(name string, f func(dir int, leaf string) error) error {
 	}
 	dir, leaf := path.Split(name)
 	if dir == "" {
-		return f(int(t.base.Fd()), leaf)
+		return f(int(t.top(leaf).Fd()), leaf)
 	}
 	dir = dir[:len(dir)-1]
 	if t.parentFD < 0 || t.parent != dir {
@@ -97,6 +99,16 @@ func (t *tree) at(name string, f func(dir int, leaf string) error) error {
 		t.parent, t.parentFD = dir, fd
 	}
 	return f(t.parentFD, leaf)
+}
+
+// top gives the directory of a name of the top level.
+func (t *tree) top(name string) *os.File {
+	if t.away != nil {
+		if d := t.away(name); d != nil {
+			return d
+		}
+	}
+	return t.base
 }
 
 // openDir opens a directory, component by component.
