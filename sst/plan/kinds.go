@@ -50,7 +50,7 @@ var kinds = []row{
 	{Aria, AriaDir, either(named("aria_log_control"), numbered("aria_log.")), []string{"aria_log_control", "aria_log.*"}, false},
 	{Dump, HomeDir, named("ib_lru_dump"), []string{"ib_lru_dump"}, false},
 	{BinlogTar, DataDir, named(BinlogArchive), []string{BinlogArchive}, false},
-	{Stale, DataDir, named("ib_buffer_pool", "ib_buffer_pool.incomplete", "ddl_recovery.log", "ddl_recovery-backup.log", "tc.log"), nil, false},
+	{Stale, DataDir, named("ib_buffer_pool", "ib_buffer_pool.incomplete", "ddl_recovery.log", "ddl_recovery-backup.log", "ddl_log.log", "tc.log"), nil, false},
 	{Stale, HomeDir, numbered("ibtmp"), nil, false},
 }
 

@@ -167,7 +167,7 @@ func TestRowDump(t *testing.T) {
 }
 
 func TestRowStale(t *testing.T) {
-	names := []string{"ib_buffer_pool", "ib_buffer_pool.incomplete", "ibtmp1", "ddl_recovery.log", "ddl_recovery-backup.log", "tc.log", "my_pool"}
+	names := []string{"ib_buffer_pool", "ib_buffer_pool.incomplete", "ibtmp1", "ddl_recovery.log", "ddl_recovery-backup.log", "ddl_log.log", "tc.log", "my_pool"}
 	dir := datadir(t, names...)
 	p := Places{Datadir: dir, StaleFiles: []string{"my_pool"}}
 	expect(t, "none of them is sent", sent(t, makePlan(t, p, nil)), []string{"-data_dir:ibdata1", "-log_dir:ib_logfile0"})
