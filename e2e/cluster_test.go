@@ -1,14 +1,10 @@
 package e2e
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
-
-	"wsrep_sst_rsync_tunnel/e2e/internal/peers"
 )
 
 // Generous, for a machine that does other things too; what a node needs is a few seconds.
@@ -23,8 +19,14 @@ type cluster struct {
 // Nothing runs yet, and the nodes' conf may still be changed.
 func newCluster(t *testing.T, method string) *cluster {
 	t.Helper()
-	peers.Need(t, "mariadbd")
-	peers.Galera(t)
+	return newClusterWith(t, method, server{})
+}
+
+// newClusterWith is newCluster with a MariaDB of choice.
+func newClusterWith(t *testing.T, method string, with server) *cluster {
+	t.Helper()
+	with.program(t, "mariadbd")
+	with.galera(t)
 	c := &cluster{}
 	dir, err := os.MkdirTemp(shared.data, "c")
 	if err != nil {
@@ -38,6 +40,7 @@ func newCluster(t *testing.T, method string) *cluster {
 	}
 	c.donor, c.joiner = newNode(t, dir, "node1"), newNode(t, dir, "node2")
 	for _, n := range []*node{c.donor, c.joiner} {
+		n.server = with
 		n.conf = conf{
 			cluster: filepath.Base(shared.data) + filepath.Base(dir),
 			peers:   []int{c.donor.ports.group, c.joiner.ports.group},
@@ -57,7 +60,7 @@ func newCluster(t *testing.T, method string) *cluster {
 	if err := os.Remove(c.donor.datadir); err != nil {
 		t.Fatal(err)
 	}
-	command(t, "cp", "-a", freshDatabase(t), c.donor.datadir)
+	command(t, "cp", "-a", with.fresh(t), c.donor.datadir)
 	return c
 }
 
@@ -98,32 +101,3 @@ func (n *node) script(t *testing.T, text string) {
 	}
 	n.install(t, path)
 }
-
-// freshDatabase is a data directory as the installation of MariaDB makes it, made once for all tests.
-func freshDatabase(t *testing.T) string {
-	t.Helper()
-	installOnce.Do(func() {
-		o := serverUser(t)
-		dir := filepath.Join(shared.data, "fresh")
-		if err := os.Mkdir(dir, 0o750); err != nil {
-			t.Fatal(err)
-		}
-		o.own(t, dir)
-		args := []string{"--no-defaults", "--datadir=" + dir, "--auth-root-authentication-method=normal", "--skip-test-db",
-			"--innodb-log-file-size=16M", "--innodb-buffer-pool-size=64M", "--aria-log-file-size=8M"}
-		if o.switched {
-			args = append(args, "--user=mysql")
-		}
-		command(t, peers.Need(t, "mariadb-install-db"), args...)
-		fresh = dir
-	})
-	if fresh == "" {
-		t.Fatal(fmt.Errorf("mariadb-install-db failed in an earlier test"))
-	}
-	return fresh
-}
-
-var (
-	installOnce sync.Once
-	fresh       string
-)

@@ -28,6 +28,7 @@ type node struct {
 	programs string // folder that its PATH begins with: where its SST program is
 	lastPath string // folder at the end of its PATH, if any
 	owner    owner
+	server   server
 	ports    struct{ sql, group, ist, sst int }
 	conf     conf
 	run      *running
@@ -143,7 +144,7 @@ func (n *node) writeOptionFile(t *testing.T) {
 		"innodb_flush_log_at_trx_commit=0",
 		"aria_log_file_size=8M",
 		"wsrep_on=ON",
-		"wsrep_provider=" + peers.Galera(t),
+		"wsrep_provider=" + n.server.galera(t),
 		"wsrep_provider_options=\"" + strings.Join(provider, ";") + "\"",
 		"wsrep_cluster_address=gcomm://" + strings.Join(members, ","),
 		"wsrep_cluster_name=" + n.conf.cluster,
@@ -153,6 +154,7 @@ func (n *node) writeOptionFile(t *testing.T) {
 		"wsrep_sst_method=" + n.conf.method,
 		fmt.Sprintf("wsrep_sst_receive_address=%s:%d", host, n.ports.sst),
 	}
+	lines = append(lines, n.server.settings()...)
 	lines = append(lines, n.conf.mysqld...)
 	lines = append(lines, "", "[sst]")
 	lines = append(lines, n.conf.sst...)
@@ -166,7 +168,7 @@ func (n *node) start(t *testing.T, args ...string) {
 		n.kill(t) // two servers in one directory would prove nothing
 	}
 	n.writeOptionFile(t)
-	cmd := exec.Command(peers.Need(t, "mariadbd"), append([]string{"--defaults-file=" + n.path("my.cnf")}, args...)...)
+	cmd := exec.Command(n.server.program(t, "mariadbd"), append([]string{"--defaults-file=" + n.path("my.cnf")}, args...)...)
 	cmd.Dir = n.datadir
 	cmd.Env = []string{"PATH=" + n.programs + ":" + peers.Path() + ":" + n.lastPath, "TMPDIR=" + n.path("tmp"), "HOME=" + n.dir, "LANG=C.UTF-8"}
 	cmd.SysProcAttr = n.owner.process()

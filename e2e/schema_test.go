@@ -94,7 +94,7 @@ var laterChanges = []string{
 func (n *node) exec(t *testing.T, statements ...string) {
 	t.Helper()
 	for _, s := range statements {
-		if _, err := n.db.ExecContext(t.Context(), s); err != nil {
+		if _, err := n.db.ExecContext(t.Context(), n.server.dialect(s)); err != nil {
 			t.Fatalf("%s: %s: %v", n.name, s, err)
 		}
 	}

@@ -132,6 +132,7 @@ fetch() { # release, packages
 	wrap usr/bin/resolveip bin resolveip
 	if [ -e "$place/root/usr/bin/mariadb-install-db" ]; then
 		cp "$place/root/usr/bin/mariadb-install-db" "$place/base/bin/"
+		ln -s mariadbd "$place/base/sbin/mysqld" # the name that mariadb-install-db of 10.5 looks for
 		ln -s ../root/usr/share "$place/base/share"
 		ln -s root/usr/lib/galera/libgalera_smm.so "$place/galera"
 	fi

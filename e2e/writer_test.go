@@ -83,7 +83,7 @@ func (n *node) tryTransaction(i int) error {
 		fmt.Sprintf("UPDATE plain.parts SET v = RANDOM_BYTES(250) WHERE id = %d", 1+i*11%2500),
 		fmt.Sprintf("DELETE FROM plain.ledger WHERE k = %d", i-50),
 	} {
-		if _, err := tx.ExecContext(ctx, s); err != nil {
+		if _, err := tx.ExecContext(ctx, n.server.dialect(s)); err != nil {
 			return fmt.Errorf("%s: %w", s, err)
 		}
 	}
