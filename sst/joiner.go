@@ -31,6 +31,7 @@ type joiner struct {
 	dir      *datadir
 	grastate grastate
 	links    map[string]*os.Root // databases that are links of ours
+	filled   sync.Map            // those of them that the donor has sent, by name
 	stores   []*transfer.DirStore
 	daemon   transfer.Daemon // without Begin, which each connection has of its own
 	received atomic.Int64    // bytes of files
@@ -267,6 +268,7 @@ func (j *joiner) complete(ctx context.Context) (position, error) {
 			return position{}, fail(exitPipe, err)
 		}
 		began := time.Now()
+		j.dropLinks()
 		links := slices.Collect(maps.Values(j.links))
 		if err := j.dir.finish(ctx, links, j.warn); err != nil {
 			return position{}, fail(exitPipe, err)

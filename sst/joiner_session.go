@@ -146,6 +146,7 @@ func (s *joinerSession) end(ctx context.Context, result transfer.Result, err err
 		}
 		return nil
 	case s.kind == data:
+		s.noteLink(result.Path)
 		s.intake.end(s.key, err)
 	default:
 		if err == nil {
