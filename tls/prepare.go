@@ -124,10 +124,11 @@ func (c *Channel) stopResuming() {
 	c.noResume = true
 }
 
-// ownTickets keeps session tickets of our own joiner only: thousands of
-// connections then make one full handshake. Other joiners are OpenSSL, which
-// breaks off a connection that offers it a ticket if it verifies its peer and was
-// given no session id context (SSL_CTX_set_session_id_context(3)).
+// ownTickets keeps session tickets of our own joiner, and of one that may be a
+// stunnel: thousands of connections then make one full handshake. Not those of a
+// socat: an OpenSSL server breaks off a connection that offers it a ticket if it
+// verifies its peer and was given no session id context
+// (SSL_CTX_set_session_id_context(3)).
 type ownTickets struct {
 	cache stdtls.ClientSessionCache
 	own   atomic.Bool

@@ -274,6 +274,7 @@ func TestSocatToJoiner(t *testing.T) {
 		{name: "A16 socat does not trust the joiner", socat: with(f.donor), config: Config{Cert: f.foreign}, sees: []string{"does not know the authority that signed our certificate (tcert " + f.foreign}, says: "certificate verify failed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel() // each waits half a second for socat to end
 			c := tt.config
 			c.Role, c.CA = Joiner, f.tca
 			if c.Cert == "" {

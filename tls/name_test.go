@@ -1,0 +1,34 @@
+package tls
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestNamesInMessages(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		s            spec
+		title, names string
+	}{
+		{"a CN", spec{cn: "n"}, "CN=n", "CN=n"},
+		{"a CN and SANs", spec{cn: "n", dns: []string{"a", "b"}, ips: []string{"::1"}}, "CN=n", "CN=n, DNS:a, DNS:b, IP:::1"},
+		{"SANs alone", spec{dns: []string{"a"}}, "DNS:a", "DNS:a"},
+		{"nothing", spec{}, "no name at all", "no name at all"},
+		{"control characters", spec{cn: "a\x1b[2J\nb"}, "CN=a?[2J?b", "CN=a?[2J?b"},
+		{"a control character in a SAN", spec{dns: []string{"a\x7f"}}, "DNS:a?", "DNS:a?"},
+		{"very many", spec{cn: "n", dns: strings.Split(strings.Repeat("x,", 30)+"x", ",")}, "CN=n", "CN=n" + strings.Repeat(", DNS:x", 9) + ", …"},
+		{"a very long one", spec{cn: strings.Repeat("é", 500)}, "CN=" + strings.Repeat("é", 198) + "�…", "CN=" + strings.Repeat("é", 198) + "�…"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cert := issue(t, tt.s).cert
+			// A cut in the middle of a character is shown as one replacement.
+			if got := title(cert); strings.ToValidUTF8(got, "�") != tt.title {
+				t.Errorf("title %q, want %q", got, tt.title)
+			}
+			if got := names(cert); strings.ToValidUTF8(got, "�") != tt.names {
+				t.Errorf("names %q, want %q", got, tt.names)
+			}
+		})
+	}
+}
