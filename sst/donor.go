@@ -20,6 +20,7 @@ type donor struct {
 	channel channel
 	flush   flushWait
 	plan    *plan.Plan
+	offers  []string     // the joiner's modules if it has not all; nil otherwise
 	sent    atomic.Int64 // bytes of files
 
 	auth    remoteAuth
@@ -122,6 +123,9 @@ func (d *donor) sst(ctx context.Context) error {
 	}
 	locked := time.Now()
 	d.infof("Tables flushed at %s after %.1f s", p, locked.Sub(began).Seconds())
+	if err := d.planAgain(ctx); err != nil {
+		return err
+	}
 	d.tell("tables are locked, sending")
 	if err := d.sendAll(ctx); err != nil {
 		return err
@@ -141,6 +145,23 @@ func (d *donor) sst(ctx context.Context) error {
 	}
 	d.infof("sent %s to %s; tables were locked for %.1f s", amount(d.sent.Load(), lock), peerName(d.joiner), lock.Seconds())
 	return d.done(p)
+}
+
+// planAgain makes the plan of what is there under the lock: mariadbd made and
+// dropped databases while it was asked for it. Only now nobody does.
+func (d *donor) planAgain(ctx context.Context) error {
+	before := d.plan.Warnings
+	now, err := plan.Donor(ctx, d.settings.Places, d.args.moduleBase(), d.offers)
+	if err != nil {
+		return fail(exitInvalid, err)
+	}
+	for _, w := range now.Warnings {
+		if !slices.Contains(before, w) {
+			d.warn(w)
+		}
+	}
+	d.plan = now
+	return nil
 }
 
 func (d *donor) done(p position) error {
@@ -240,6 +261,7 @@ func (d *donor) offered(ctx context.Context, conn link, f func(context.Context) 
 	base := d.args.moduleBase()
 	missing := slices.ContainsFunc(plan.Roots, func(r plan.Root) bool { return !slices.Contains(modules, base+r.Suffix()) })
 	if missing {
+		d.offers = modules
 		if d.plan, err = plan.Donor(ctx, d.settings.Places, base, modules); err != nil {
 			return fail(exitInvalid, err)
 		}

@@ -13,8 +13,8 @@ const (
 
 // What is made and what is dropped at the last moment.
 var (
-	madeLast    = []string{"shop/late.ibd", "shop/late.frm"}
-	droppedLast = []string{"shop/dropped.frm", "shop/dropped.ibd"}
+	madeLast    = []string{"shop/late.ibd", "shop/late.frm", madeDatabase + "/t.ibd"}
+	droppedLast = []string{"shop/dropped.frm", "shop/dropped.ibd", droppedDatabase + "/db.opt", droppedDatabase}
 )
 
 // NewDonor makes a donor's data directory.
@@ -28,7 +28,8 @@ func NewDonor(dir string, size Size, owners Owners) (*Datadir, error) {
 	m.file("linked/t.ibd", Sent, 0o660, tableSpace(20, 20, 1))
 	m.files(Sent, 0o660, "linked/t.frm", "linked/db.opt")
 	m.directory(Sent, "nothing_in_it")
-	m.files(Gone, 0o660, droppedLast...)
+	m.directory(Gone, droppedDatabase)
+	m.files(Gone, 0o660, droppedLast[:len(droppedLast)-1]...)
 	m.donorKeeps()
 	return m.done()
 }
@@ -112,6 +113,12 @@ func (m *maker) donorKeeps() {
 // are configured in (ssl_key=ssl/server.key).
 const ServerKeys = "ssl"
 
+// Databases that come and go between the donor's first look and the lock.
+const (
+	madeDatabase    = "made_last"
+	droppedDatabase = "dropped_last"
+)
+
 // LastWrites does to the donor's files what transactions do that end between the
 // moment an SST begins and the moment the tables are locked: pages change in place,
 // a table grows, one is made, one is dropped. All that must arrive.
@@ -125,6 +132,7 @@ func LastWrites(donor *Datadir, owners Owners) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
+	m.directory(Sent, madeDatabase)
 	for i, name := range madeLast {
 		m.file(name, Sent, 0o660, tableSpace(uint32(30+i), 12, 1))
 	}

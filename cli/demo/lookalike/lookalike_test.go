@@ -144,7 +144,7 @@ func TestLastWritesShow(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := tree.Diff(before, read(t, donor), tree.Rules{})
-	want := map[string]string{busyTable: "length is"}
+	want := map[string]string{busyTable: "length is", madeDatabase: "should not be there"}
 	for _, name := range madeLast {
 		want[name] = "should not be there"
 	}
