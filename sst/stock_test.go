@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -410,4 +413,94 @@ func TestAProbeOfAJoinerInTheClear(t *testing.T) {
 	}
 	waitFor(t, "the second to be turned away", func() bool { return strings.Contains(joiner.said(), "turned away") })
 	joiner.saysOnce("turned away")
+}
+
+// A stockJoiner is the stock script as joiner, without TLS: five modules on one
+// directory.
+type stockJoiner struct {
+	dir     string
+	port    int
+	literal atomic.Int64 // bytes that travelled as they are
+	stop    func()
+}
+
+func newStockJoiner(t *testing.T) *stockJoiner {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := &stockJoiner{dir: t.TempDir(), port: l.Addr().(*net.TCPAddr).Port}
+	store, err := transfer.NewDirStore(openTestRoot(t, j.dir), transfer.StoreOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &transfer.Daemon{}
+	for _, suffix := range []string{"", "-log_dir", "-data_dir", "-undo_dir", "-aria_log"} {
+		d.Modules = append(d.Modules, transfer.Module{Name: "rsync_sst" + suffix, Store: store})
+	}
+	var work sync.WaitGroup
+	work.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			work.Go(func() {
+				defer conn.Close()
+				result, err := d.Serve(t.Context(), conn)
+				if err != nil {
+					t.Logf("stock joiner: %v", err)
+				}
+				j.literal.Add(result.Literal)
+			})
+		}
+	})
+	j.stop = func() { l.Close(); work.Wait(); store.Close() }
+	return j
+}
+
+// Towards a stock joiner: the secret goes back to it, and _wan sends what is not there
+// already.
+func TestStockScriptAsJoiner(t *testing.T) {
+	for program, sendsAll := range map[string]bool{"wsrep_sst_rsync": true, "wsrep_sst_rsync_wan": false} {
+		t.Run(program, func(t *testing.T) {
+			cluster := newCluster(t)
+			donor, script := cluster.stockNode(), newStockJoiner(t)
+			defer script.stop()
+			database(t, donor.dir)
+			// os.CopyFS will not have all names.
+			if out, err := exec.Command("cp", "-a", donor.dir+"/.", script.dir).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			write(t, script.dir, "dropped/t.ibd", "old")
+			donor.stockDonate(inEnvironment("node2:0123456789abcdef", program), script.port, "")
+			donor.expect("flush tables")
+			donor.flushed(42)
+			donor.expect("continue")
+			donor.expect("done " + testUUID + ":42 0")
+			donor.exit(0)
+			if b, err := os.ReadFile(filepath.Join(script.dir, "rsync_sst_complete")); err != nil || string(b) != testUUID+":42 0\nsecret 0123456789abcdef\n" {
+				t.Errorf("magic file %q, %v", b, err)
+			}
+			if diff := cmp.Diff(state(t, donor.dir), state(t, script.dir)); diff != "" {
+				t.Error(diff)
+			}
+			if n := script.literal.Load(); n < 10<<20 == sendsAll || !sendsAll && n > 100_000 {
+				t.Errorf("%d bytes travelled as they are", n)
+			}
+		})
+	}
+}
+
+func TestStockScriptAsJoinerOfAnIST(t *testing.T) {
+	donor, script := newCluster(t).stockNode(), newStockJoiner(t)
+	defer script.stop()
+	donor.stockDonate("wsrep_sst_rsync", script.port, "--bypass")
+	donor.expect("continue")
+	donor.expect("done " + testUUID + ":7 0")
+	donor.exit(0)
+	if b, err := os.ReadFile(filepath.Join(script.dir, "rsync_sst_complete")); err != nil || string(b) != testUUID+":7 0\nbypass\n" {
+		t.Errorf("magic file %q, %v", b, err)
+	}
 }
