@@ -237,3 +237,34 @@ func (m mixed) logged(t *testing.T, n *node, program, log string, once ...string
 		}
 	}
 }
+
+// Each schema is a session and so a connection of its own: with many of them towards a stock joiner, TLS sessions are
+// resumed and work overlaps. The stock donor is the ruler.
+func TestManySchemasTowardsTheStockScript(t *testing.T) {
+	if os.Getenv("E2E_LONG") == "" {
+		t.Skip("only in the long run (E2E_LONG=1)")
+	}
+	const schemas = 300
+	for _, donor := range []string{"ours", "stock"} {
+		t.Run(donor+" donor", func(t *testing.T) {
+			peers.Need(t, "rsync")
+			peers.Need(t, "stunnel")
+			peers.Need(t, "lsof")
+			m := mixed{donor: donor, joiner: "stock", method: "rsync", security: verifyCA}
+			c := newCluster(t, m.method)
+			m.security.setUp(t, c)
+			if donor == "ours" {
+				c.donor.overrides(t, "wsrep_sst_"+m.method, product(t))
+			}
+			c.bootstrap(t)
+			c.donor.exec(t, small...)
+			for i := range schemas {
+				c.donor.exec(t, fmt.Sprintf("CREATE DATABASE s%03d", i), fmt.Sprintf("CREATE TABLE s%03d.t (id INT PRIMARY KEY) ENGINE=Aria", i))
+			}
+			at := c.marks()
+			took := c.join(t)
+			t.Logf("%s donor, stock joiner, %d schemas: joined after %.1f s", donor, schemas, took.Seconds())
+			m.good(t, c, at, "SST")
+		})
+	}
+}
