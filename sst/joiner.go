@@ -169,6 +169,7 @@ func (j *joiner) makeDaemon(r *plan.Receive) error {
 		}
 		if m.Root == plan.DataDir {
 			o.Links = j.links
+			o.Alias, o.Elsewhere = j.dir.elsewhere(at.dir)
 		}
 		store, err := transfer.NewDirStore(at.root, o)
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"wsrep_sst_rsync_tunnel/sst/plan"
+	"wsrep_sst_rsync_tunnel/transfer"
 )
 
 // Prefixes of the names under which files wait at the joiner. mariadbd looks at
@@ -136,6 +137,26 @@ func (d *datadir) alias(dir string) func(name string) (string, bool) {
 		}
 		return "", false
 	}
+}
+
+// elsewhere is for the module of the data directory: the files of InnoDB that this
+// node keeps in other places. A donor that knows two modules, or an old stock one,
+// sends all of them to the data directory.
+func (d *datadir) elsewhere(dir string) (alias func(string) (string, bool), others []transfer.Elsewhere) {
+	for _, p := range d.distinct() {
+		if p.dir == dir || p.kind == plan.DataDir {
+			continue
+		}
+		has := func(name string) bool { return !d.plan.Swapped(dir, name) && d.plan.Swapped(p.dir, name) }
+		others = append(others, transfer.Elsewhere{Root: p.root, Has: has})
+	}
+	here := d.alias(dir)
+	return func(name string) (string, bool) {
+		if slices.ContainsFunc(others, func(o transfer.Elsewhere) bool { return o.Has(name) }) {
+			return newPrefix + name, true
+		}
+		return here(name)
+	}, others
 }
 
 // isForeign says whether a file of a place arrived under a foreign name.

@@ -1,6 +1,7 @@
 package sst
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -345,4 +346,42 @@ func TestLogTablesMayGrowUnderTheLock(t *testing.T) {
 	if strings.Contains(donor.said(), "sent again") {
 		t.Errorf("a log table is followed:\n%s", donor.said())
 	}
+}
+
+// The tunnel script sends the system table space to the data directory, wherever
+// the joiner keeps its own.
+func TestScriptAsDonorFillsAnInnoDBHomeElsewhere(t *testing.T) {
+	cluster := newCluster(t)
+	donor, joiner := cluster.pair()
+	home := t.TempDir()
+	write(t, home, "ibdata1", "old")
+	write(t, home, newPrefix+"ibdata7", "of an attempt before")
+	cnf, err := os.ReadFile(joiner.cnf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Dir(joiner.cnf), "my.cnf", string(cnf)+"\n[mysqld]\ninnodb_data_home_dir="+home+"\n")
+	port, c := joiner.ready(), cluster.scriptTLS()
+	scriptRuns(t, c, port, donor.dir)
+	if err := scriptMagic(t, c, port); err != nil {
+		t.Fatal(err)
+	}
+	joiner.expect(testUUID + ":42 0")
+	joiner.exit(0)
+	want, err := os.ReadFile(filepath.Join(donor.dir, "ibdata1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(home, "ibdata1")); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("ibdata1 in the InnoDB home: %d bytes, %v", len(got), err)
+	}
+	for _, name := range names(t, home) {
+		if name == newPrefix+"ibdata7" || strings.HasPrefix(name, oldPrefix) {
+			t.Errorf("%s is left in the InnoDB home", name)
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(joiner.dir, "ibdata1")); err == nil {
+		t.Error("there is an ibdata1 in the data directory")
+	}
+	joiner.nothingLeft()
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -234,17 +235,21 @@ func (s slowStore) Update(name string, inPlace bool) (File, error) {
 }
 
 func TestASlowDiskIsNoSilence(t *testing.T) {
-	src, dst := sourceTree(t), t.TempDir()
+	const timeout = 2 * time.Second
 	for _, proto := range []int{30, 32} {
-		d := &Daemon{
-			Timeout: time.Second,
-			Modules: []Module{{Name: "m", Store: slowStore{store(t, dst, StoreOptions{}), 3 * time.Second}}},
-		}
-		o := base(t)
-		o.Recursive, o.Path, o.Timeout, o.Protocol = true, "./db1", time.Second, proto
-		if out := converse(t, source(t, filepath.Join(src, "db1"), &o), o, d); out.pushErr != nil || out.err != nil {
-			t.Errorf("protocol %d: %v, %v", proto, out.pushErr, out.err)
-		}
+		t.Run(fmt.Sprintf("protocol %d", proto), func(t *testing.T) {
+			t.Parallel()
+			src, dst := sourceTree(t), t.TempDir()
+			d := &Daemon{
+				Timeout: timeout,
+				Modules: []Module{{Name: "m", Store: slowStore{store(t, dst, StoreOptions{}), 3 * timeout}}},
+			}
+			o := base(t)
+			o.Recursive, o.Path, o.Timeout, o.Protocol = true, "./db1", timeout, proto
+			if out := converse(t, source(t, filepath.Join(src, "db1"), &o), o, d); out.pushErr != nil || out.err != nil {
+				t.Error(out.pushErr, out.err)
+			}
+		})
 	}
 }
 

@@ -99,9 +99,10 @@ func dataRules(p Places, protect []string, cuts []cut, complete string) []string
 		rules = append(rules, c.rules("")...)
 	}
 	rules = append(rules, "+ /"+literal(complete, false), "+ /"+BinlogArchive)
-	// A script may send everything by this module.
-	var here []Root
-	for _, root := range Roots {
+	// A script may send everything by this module: what this node keeps here, and the
+	// system and undo table spaces wherever they are; the joiner puts them there.
+	here := []Root{HomeDir, UndoDir}
+	for _, root := range []Root{LogDir, AriaDir} {
 		if sameDir(p.Dir(root), p.Datadir) {
 			here = append(here, root)
 		}
