@@ -68,10 +68,25 @@ func (d *donor) do(ctx context.Context) (err error) {
 	for _, w := range d.plan.Warnings {
 		d.warn(w)
 	}
+	kept := slices.DeleteFunc(d.plan.NotSent, func(name string) bool { return name == pidFile })
+	if len(kept) > 0 {
+		d.infof("not sent: %s", plain(shortList(kept, maxKept)))
+	}
 	if err := d.flush.forget(d.root); err != nil {
 		return err
 	}
 	return d.connected(ctx, d.sst)
+}
+
+// maxKept is how many of the files that stay are named.
+const maxKept = 30
+
+// shortList names at most n things.
+func shortList(names []string, n int) string {
+	if len(names) <= n {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:n], ", "), len(names)-n)
 }
 
 // bypass is an IST: the joiner needs the position only.

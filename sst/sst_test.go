@@ -151,3 +151,25 @@ func portOf(n *node) int {
 	fmt.Sscanf(after, "%d", &port)
 	return port
 }
+
+func TestWhatStaysWithTheDonorIsNamedOnce(t *testing.T) {
+	cluster := newCluster(t)
+	donor, joiner := cluster.pair()
+	write(t, donor.dir, "server-key.pem", "secret")
+	write(t, donor.dir, "notes.txt", "mine")
+	whole(donor, joiner)
+	for _, line := range strings.Split(donor.said(), "\n") {
+		if strings.Contains(line, "not sent:") && (!strings.Contains(line, "notes.txt") || !strings.Contains(line, "server-key.pem") || strings.Contains(line, pidFile)) {
+			t.Errorf("got %s", line)
+		}
+	}
+	if n := strings.Count(donor.said(), "not sent:"); n != 1 {
+		t.Errorf("said %d times", n)
+	}
+}
+
+func TestALongListIsCut(t *testing.T) {
+	if got := shortList([]string{"a", "b", "c"}, 2); got != "a, b and 1 more" {
+		t.Errorf("got %s", got)
+	}
+}
