@@ -125,6 +125,9 @@ func (j *joiner) prepare() (err error) {
 	if err != nil {
 		return fail(exitMissing, err)
 	}
+	for _, w := range receive.Warnings {
+		j.warn(w)
+	}
 	for _, dir := range receive.Missing {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fail(exitMissing, fmt.Errorf("make a configured directory: %w", err))
