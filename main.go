@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 
 	"wsrep_sst_rsync_tunnel/cli"
@@ -20,7 +21,14 @@ func main() {
 // isSST says whether mariadbd calls. Its arguments must not go through a parser of
 // commands: it passes flags that no such parser knows, values that begin with a
 // dash, and its own command line after --mysqld-args.
+//
+// Under the names of the stock methods the program is a stock script: there is no
+// command but --version.
 func isSST(argv []string) bool {
+	switch filepath.Base(argv[0]) {
+	case "wsrep_sst_rsync", "wsrep_sst_rsync_wan":
+		return len(argv) != 2 || argv[1] != "--version"
+	}
 	if len(argv) < 2 || !strings.HasPrefix(argv[1], "-") {
 		return false // a command
 	}

@@ -16,6 +16,9 @@ func TestWhatIsAnSST(t *testing.T) {
 		{"a command with an argument of that name", "wsrep_sst_rsync_tunnel check --role donor", false},
 		{"the word among mariadbd's own arguments", "wsrep_sst_rsync_tunnel --datadir /x --mysqld-args --role joiner", false},
 		{"the version", "wsrep_sst_rsync_tunnel --version", false},
+		{"a stock name", "/usr/bin/wsrep_sst_rsync --role donor", true},
+		{"a command under a stock name, which it is not", "wsrep_sst_rsync demo", true},
+		{"the version of a stock name", "/usr/bin/wsrep_sst_rsync_wan --version", false},
 		{"nothing", "wsrep_sst_rsync_tunnel", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
