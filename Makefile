@@ -43,14 +43,8 @@ race:
 	CGO_ENABLED=1 $(GO) test -race -timeout 10m $$($(GO) list ./... | grep -v /e2e)
 	CGO_ENABLED=1 $(GO) test -race -timeout 10m -run EveryRunOfTheScripts ./e2e/sessions
 
-# Every fuzz target there is, FUZZTIME each; go test takes one target at a time.
 fuzz:
-	@set -e; for pkg in $$($(GO) list ./...); do \
-		for target in $$(CGO_ENABLED=0 $(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-			echo "fuzz $$pkg $$target"; \
-			CGO_ENABLED=0 $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzzminimizetime 20x -fuzztime $(FUZZTIME) $$pkg; \
-		done; \
-	done
+	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' sh .ci/fuzz
 
 dist:
 	rm -rf dist && mkdir dist
