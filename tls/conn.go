@@ -10,6 +10,7 @@ import (
 	"io"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // recordSize is the most plain text one TLS record holds.
@@ -103,6 +104,22 @@ func (c *Conn) Close() error {
 	return c.Conn.Close()
 }
 
+// lastWord reads the alert that may be waiting behind a write that failed: a peer
+// that refuses us sends it and closes, and whoever writes first sees only that.
+func (c *Conn) lastWord() error {
+	c.Conn.SetReadDeadline(time.Now().Add(time.Second))
+	for range 100 {
+		if _, err := c.Conn.Read(make([]byte, 512)); err != nil {
+			alert := c.ends.alert(err)
+			if _, told := errors.AsType[*Error](alert); told {
+				return alert
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
 // Explain puts into words what the peer meant by closing the connection without a
 // word, which is how socat refuses a name. It is for the error that ended the use
 // of c; errors that say nothing about the channel come back unchanged.
@@ -112,6 +129,9 @@ func (c *Conn) Explain(err error) error {
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 	if _, told := errors.AsType[*Error](err); told || !cut || c.heard.Load() {
 		return err
+	}
+	if alert := c.lastWord(); alert != nil {
+		return alert
 	}
 	if c.ends.mode != Socat {
 		return c.ends.fault("look at its log; most often it does not accept "+cmp.Or(c.ends.ownFile, "a peer without a certificate")+" with its CA and its ssl-mode",
