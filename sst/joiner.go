@@ -168,6 +168,7 @@ func (j *joiner) makeDaemon(r *plan.Receive) error {
 		o := transfer.StoreOptions{
 			Alias: j.dir.alias(at.dir), AliasPrefix: newPrefix,
 			Hidden: func(name string) bool { return isOld(at.dir, name) },
+			Older:  func(name string) (string, bool) { return oldPrefix + name, j.dir.plan.Swapped(at.dir, name) },
 			Sparse: plan.Sparse, ModeMask: 0o6000,
 		}
 		if m.Root == plan.DataDir {

@@ -260,18 +260,15 @@ func (g *generator) request(ctx context.Context, i int32, iflags uint16, redo bo
 	g.board.set(i, requested)
 	g.w.NDX(i)
 	g.w.Short(iflags)
-	basis := g.basis
-	if iflags&iflagIsNew != 0 {
-		basis = noBasis{}
-	}
 	// The head has to be on the board before the request can be answered, which is
 	// not before the next flush that holds it whole; a long list of sums flushes
 	// by itself, but its end comes with the last of them.
-	head, err := basis.WriteSums(ctx, g.w, g.path(e), redo)
+	isNew := iflags&iflagIsNew != 0
+	head, err := g.basis.WriteSums(ctx, g.w, g.path(e), isNew, redo)
 	if err != nil {
 		return fmt.Errorf("%s: %w", flist.Quote(e.Name), err)
 	}
-	g.board.setHead(i, head)
+	g.board.setWant(i, want{head, isNew})
 	if g.asked++; g.asked >= flushEvery || head.Count > 0 || g.firstFlush() {
 		g.asked = 0
 		return g.w.Flush()

@@ -407,3 +407,42 @@ func TestAFileMayBelongElsewhere(t *testing.T) {
 		t.Errorf("in the directory itself there is %v", here)
 	}
 }
+
+func TestAFileSetAsideIsWhatTheNewOneStartsFrom(t *testing.T) {
+	for _, damaged := range []bool{false, true} {
+		src, dst := t.TempDir(), t.TempDir()
+		now := content("ibdata1", 64*16384)
+		write(t, src, "ibdata1", now)
+		before := bytes.Clone(now)
+		copy(before[5*16384:], content("an older page", 16384))
+		write(t, dst, ".old.ibdata1", before)
+		if damaged { // of an attempt that broke off: then this one counts
+			write(t, dst, ".new.ibdata1", now[:20*16384])
+		}
+		d := &Daemon{PageSize: 16384, Modules: []Module{{Name: "m", Store: store(t, dst, StoreOptions{
+			Alias:       func(name string) (string, bool) { return ".new." + name, true },
+			AliasPrefix: ".new.",
+			Older:       func(name string) (string, bool) { return ".old." + name, true },
+			Hidden:      func(n string) bool { return strings.HasPrefix(n, ".old.") },
+		})}}}
+		o := base(t, topRules...)
+		o.Dirs, o.WholeFile = true, false
+		out := converse(t, source(t, src, &o), o, d)
+		if out.pushErr != nil || out.err != nil {
+			t.Fatal(out.pushErr, out.err)
+		}
+		want := int64(16384)
+		if damaged {
+			want = 44 * 16384
+		}
+		if d := out.push.Literal - want; d < 0 || d > 700 { // a short file has short blocks
+			t.Errorf("damaged %v: %d bytes travelled, want %d", damaged, out.push.Literal, want)
+		}
+		if got, _ := os.ReadFile(filepath.Join(dst, ".new.ibdata1")); !bytes.Equal(got, now) {
+			t.Errorf("damaged %v: the new file is wrong", damaged)
+		}
+		if old, _ := os.ReadFile(filepath.Join(dst, ".old.ibdata1")); !bytes.Equal(old, before) {
+			t.Errorf("damaged %v: the old file was changed", damaged)
+		}
+	}
+}

@@ -104,7 +104,7 @@ func (r *receiver) reply(ctx context.Context, ndx int32) error {
 		return wire.Errorf("17.1", "data of file number %d of %d", ndx, len(r.list.Entries))
 	}
 	e := r.list.Entries[ndx]
-	state, want := r.board.get(ndx)
+	state, wanted := r.board.get(ndx)
 	if state != requested {
 		return wire.Errorf("17.2", "data of %s, which was not asked for", flist.Quote(e.Name))
 	}
@@ -119,14 +119,14 @@ func (r *receiver) reply(ctx context.Context, ndx int32) error {
 	if err != nil {
 		return fmt.Errorf("receive %s: %w", flist.Quote(e.Name), err)
 	}
-	if head != want {
+	if head != wanted.head {
 		return wire.Errorf("11.1", "reply for %s repeats another sum head than was sent", flist.Quote(e.Name))
 	}
-	return r.data(ctx, ndx, e, head, iflags&iflagIsNew != 0)
+	return r.data(ctx, ndx, e, wanted, iflags&iflagIsNew != 0)
 }
 
 // data receives tokens and digest into the file and settles its fate.
-func (r *receiver) data(ctx context.Context, ndx int32, e *flist.Entry, head delta.SumHead, isNew bool) error {
+func (r *receiver) data(ctx context.Context, ndx int32, e *flist.Entry, wanted want, isNew bool) error {
 	path := r.path(e)
 	f, openErr := r.module.Store.Update(path, r.args.inPlace)
 	if openErr != nil {
@@ -135,14 +135,14 @@ func (r *receiver) data(ctx context.Context, ndx int32, e *flist.Entry, head del
 		}
 		r.board.set(ndx, failed)
 		r.complain(e.Name, openErr)
-		_, _, err := r.verify.Receive(r.r, head, nil)
+		_, _, err := r.verify.Receive(r.r, wanted.head, nil)
 		return err
 	}
-	sink, err := r.newSink(path, f, head)
+	sink, err := r.newSink(path, f, wanted)
 	if err != nil {
 		return errors.Join(err, f.Abandon(-1))
 	}
-	n, ok, err := r.verify.Receive(r.r, head, sink)
+	n, ok, err := r.verify.Receive(r.r, wanted.head, sink)
 	if err == nil {
 		err = sink.flush()
 	}
@@ -196,7 +196,7 @@ func (r *receiver) unverified(ndx int32, e *flist.Entry) {
 		r.redone[ndx] = true
 		r.board.state[ndx] = redoAsked
 		r.board.redo = append(r.board.redo, ndx)
-		delete(r.board.heads, ndx)
+		delete(r.board.wants, ndx)
 	} else {
 		r.board.state[ndx] = failed
 	}

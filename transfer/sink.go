@@ -23,11 +23,15 @@ type sink struct {
 }
 
 // newSink prepares to receive into f. In place the basis is f itself; otherwise it
-// is the file that f is going to replace.
-func (r *receiver) newSink(path string, f File, head delta.SumHead) (*sink, error) {
-	s := &sink{f: f, inPlace: r.args.inPlace, head: head, basis: f, buf: buffers.Get().(*[bufferSize]byte)}
-	if head.Count > 0 && !r.args.inPlace {
-		old, err := r.module.Store.Open(path)
+// is the file that f is going to replace, or an older one.
+func (r *receiver) newSink(path string, f File, w want) (*sink, error) {
+	s := &sink{f: f, inPlace: r.args.inPlace && !w.isNew, head: w.head, basis: f, buf: buffers.Get().(*[bufferSize]byte)}
+	if w.head.Count > 0 && !s.inPlace {
+		open := r.module.Store.Open
+		if w.isNew {
+			open = func(name string) (SourceFile, error) { return openOlder(r.module.Store, name) }
+		}
+		old, err := open(path)
 		if err != nil {
 			s.close()
 			return nil, err

@@ -25,6 +25,9 @@ type StoreOptions struct {
 	AliasPrefix string
 	// Hidden names top-level files on disk that no session sees, writes or removes.
 	Hidden func(onDisk string) bool
+	// Older gives the name on disk of a file that one which is not there yet can
+	// start from, so that only differences travel. It is read and never written.
+	Older func(name string) (onDisk string, ok bool)
 	// Elsewhere are directories in which some top-level files belong instead: a peer
 	// that knows of one place only sends to them, too. Such files are received in
 	// place only.

@@ -1,5 +1,11 @@
 package transfer
 
+import (
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+)
+
 // linked is a Store with directories that its owner keeps elsewhere, by links: a
 // session may empty one but not remove it. What comes for it later would land on
 // another disk, or as a directory in the place of the link.
@@ -15,4 +21,34 @@ func (s *DirStore) IsLink(name string) bool {
 func (g *generator) isLink(name string) bool {
 	s, ok := g.module.Store.(linked)
 	return ok && s.IsLink(join(g.dest, name))
+}
+
+// older is a Store that has, for some files that are not there yet, an older one to
+// start from: the owner moved it out of the way before the session.
+type older interface {
+	// Older opens it; fs.ErrNotExist when there is none.
+	Older(name string) (SourceFile, error)
+}
+
+// Older opens the file that StoreOptions.Older names.
+func (s *DirStore) Older(name string) (SourceFile, error) {
+	if s.o.Older != nil {
+		if d, ok := s.o.Older(name); ok {
+			f, st, err := s.tree.openLeaf(d, unix.O_RDONLY, 0)
+			if err != nil {
+				return nil, err
+			}
+			return sizedFile{f, st.Size}, nil
+		}
+	}
+	return nil, pathError("open", name, fs.ErrNotExist)
+}
+
+// openOlder opens what a file that is not there can start from.
+func openOlder(s Store, name string) (SourceFile, error) {
+	o, ok := s.(older)
+	if !ok {
+		return nil, pathError("open", name, fs.ErrNotExist)
+	}
+	return o.Older(name)
 }

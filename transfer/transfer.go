@@ -21,15 +21,16 @@ import (
 // from the file at the destination.
 type Basis interface {
 	// WriteSums writes a sum head and the sums to w and returns the head. A file of
-	// which nothing is known has the zero head: everything is sent. redo asks for
-	// the longest sums, after a file failed verification.
-	WriteSums(ctx context.Context, w *wire.Writer, path string, redo bool) (delta.SumHead, error)
+	// which nothing is known has the zero head: everything is sent. isNew: nothing
+	// stands at path yet. redo asks for the longest sums, after a file failed
+	// verification.
+	WriteSums(ctx context.Context, w *wire.Writer, path string, isNew, redo bool) (delta.SumHead, error)
 }
 
 // noBasis is --whole-file.
 type noBasis struct{}
 
-func (noBasis) WriteSums(_ context.Context, w *wire.Writer, _ string, _ bool) (delta.SumHead, error) {
+func (noBasis) WriteSums(_ context.Context, w *wire.Writer, _ string, _, _ bool) (delta.SumHead, error) {
 	delta.SumHead{}.Write(w)
 	return delta.SumHead{}, nil
 }
@@ -41,10 +42,14 @@ type storeBasis struct {
 	page  int64
 }
 
-func (b storeBasis) WriteSums(ctx context.Context, w *wire.Writer, path string, redo bool) (delta.SumHead, error) {
-	f, err := b.store.Open(path)
+func (b storeBasis) WriteSums(ctx context.Context, w *wire.Writer, path string, isNew, redo bool) (delta.SumHead, error) {
+	open := b.store.Open
+	if isNew {
+		open = func(name string) (SourceFile, error) { return openOlder(b.store, name) }
+	}
+	f, err := open(path)
 	if err != nil {
-		return noBasis{}.WriteSums(ctx, w, path, redo) // not there, or not to be read
+		return noBasis{}.WriteSums(ctx, w, path, isNew, redo) // not there, or not to be read
 	}
 	defer f.Close()
 	head := delta.PlanPages(f.Size(), b.page, b.sum.Size(), redo)
@@ -64,18 +69,24 @@ const (
 	failed
 )
 
+// want is what a request with block sums asked for.
+type want struct {
+	head  delta.SumHead
+	isNew bool // the sums are those of an older file, not of the one that is written
+}
+
 // board is what generator and receiver share.
 type board struct {
 	mu    sync.Mutex
 	state []fileState
-	heads map[int32]delta.SumHead // of requests with block sums
-	redo  []int32                 // files to ask for again
+	wants map[int32]want // of requests with block sums
+	redo  []int32        // files to ask for again
 }
 
-func (b *board) get(i int32) (fileState, delta.SumHead) {
+func (b *board) get(i int32) (fileState, want) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.state[i], b.heads[i]
+	return b.state[i], b.wants[i]
 }
 
 func (b *board) set(i int32, s fileState) {
@@ -83,17 +94,17 @@ func (b *board) set(i int32, s fileState) {
 	defer b.mu.Unlock()
 	b.state[i] = s
 	if s != requested {
-		delete(b.heads, i)
+		delete(b.wants, i)
 	}
 }
 
-func (b *board) setHead(i int32, h delta.SumHead) {
-	if h.Count == 0 {
+func (b *board) setWant(i int32, w want) {
+	if w.head.Count == 0 {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.heads[i] = h
+	b.wants[i] = w
 }
 
 // transfer runs the generator and the receiver, the two halves of the receiving
@@ -101,7 +112,7 @@ func (b *board) setHead(i int32, h delta.SumHead) {
 func (s *session) transfer(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	s.board = &board{state: make([]fileState, len(s.list.Entries)), heads: map[int32]delta.SumHead{}}
+	s.board = &board{state: make([]fileState, len(s.list.Entries)), wants: map[int32]want{}}
 	s.reports = newReports(s.w)
 	stopReports := make(chan struct{})
 	var reporting sync.WaitGroup
