@@ -13,7 +13,7 @@ build:
 	$(GOBUILD) -o $(BINARY) .
 
 demo:
-	CGO_ENABLED=0 $(GO) run . demo
+	CGO_ENABLED=0 $(GO) run . demo $(ARGS)
 
 peers:
 	@sh e2e/peers.sh
