@@ -225,7 +225,7 @@ func sparseDaemon(t *testing.T, l layout) string {
 
 func serve(t *testing.T, l layout, o transfer.StoreOptions, v variant) string {
 	t.Helper()
-	d := &transfer.Daemon{Timeout: limit, Log: func(_ transfer.Level, line string) { t.Log("our daemon says: " + line) }}
+	d := &transfer.Daemon{Timeout: limit, PageSize: pageSize, Log: func(_ transfer.Level, line string) { t.Log("our daemon says: " + line) }}
 	for name, dir := range l.modules() {
 		root, err := os.OpenRoot(dir)
 		if err != nil {
