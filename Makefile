@@ -31,7 +31,7 @@ test-long: peers versions
 
 # The part of test-long that docs/compatibility.md reports.
 test-versions: peers versions
-	E2E_LONG=1 CGO_ENABLED=0 $(GO) test -count=1 -timeout 2h -v -run 'OtherMariaDBs|MatrixOfRsyncs|ChecksumThatWeDoNotHave' ./e2e ./e2e/sessions
+	E2E_LONG=1 CGO_ENABLED=0 $(GO) test -count=1 -timeout 2h -v -run 'OtherMariaDBs|NodeJoinsWithSelfSigned|MatrixOfRsyncs|ChecksumThatWeDoNotHave|TunnelScript' ./e2e/...
 
 lint:
 	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "gofmt: not formatted:"; echo "$$out"; exit 1; fi
