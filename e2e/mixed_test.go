@@ -43,6 +43,16 @@ var (
 		setUp: func(t *testing.T, c *cluster) {},
 		warns: []string{"travels over the network unencrypted"},
 	}
+	elsewhere = security{
+		name: "no TLS, InnoDB, undo and Aria files elsewhere on each node",
+		setUp: func(t *testing.T, c *cluster) {
+			for _, n := range []*node{c.donor, c.joiner} {
+				n.conf.mysqld = append(n.conf.mysqld, n.scattered(t)...)
+			}
+			c.donor.scatter(t)
+		},
+		warns: []string{"travels over the network unencrypted"},
+	}
 	required = security{
 		name: "REQUIRED, since there are certificates and no CA",
 		mode: "REQUIRED",
@@ -101,7 +111,7 @@ func mixtures() []mixed {
 	var all []mixed
 	for _, sides := range [][2]string{{"stock", "ours"}, {"ours", "stock"}, {"ours", "ours"}} {
 		for _, method := range []string{"rsync", "rsync_wan"} {
-			for _, s := range []security{inTheClear, required, verifyCA, verifyCAOfServer, verifyIdentity} {
+			for _, s := range []security{inTheClear, elsewhere, required, verifyCA, verifyCAOfServer, verifyIdentity} {
 				m := mixed{donor: sides[0], joiner: sides[1], method: method, security: s}
 				m.always = slices.ContainsFunc(short, func(o mixed) bool { return o.name() == m.name() })
 				all = append(all, m)
