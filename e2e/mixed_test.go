@@ -112,6 +112,9 @@ func mixtures() []mixed {
 	for _, sides := range [][2]string{{"stock", "ours"}, {"ours", "stock"}, {"ours", "ours"}} {
 		for _, method := range []string{"rsync", "rsync_wan"} {
 			for _, s := range []security{inTheClear, elsewhere, required, verifyCA, verifyCAOfServer, verifyIdentity} {
+				if sides[0] == "stock" && s.name == elsewhere.name {
+					continue // so configured, the stock script fills not even a stock joiner: no ibdata1 arrives (2026-11-24)
+				}
 				m := mixed{donor: sides[0], joiner: sides[1], method: method, security: s}
 				m.always = slices.ContainsFunc(short, func(o mixed) bool { return o.name() == m.name() })
 				all = append(all, m)
