@@ -70,12 +70,10 @@ install() {
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 		-o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold $packages </dev/null >&2
 }
-# The lists of a fresh machine are absent, those of an old one name files that the mirror has dropped.
-if ! install; then
-	echo "peers: updating the package lists" >&2
-	apt-get update -qq </dev/null >&2
-	install
-fi
+# The lists of a fresh machine are absent, and old ones give old versions, or files that the mirror has dropped. Without
+# a network an update fails, and a cache may still hold what is needed.
+apt-get update -qq </dev/null >&2 || echo "peers: the package lists could not be updated" >&2
+install
 
 lack=$(missing "${1:-}")
 if [ -n "$lack" ]; then

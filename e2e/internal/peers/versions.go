@@ -18,13 +18,18 @@ type Release struct {
 	packages map[string]string
 }
 
-// OfRelease returns a release whose packages are there, or ends the test. It fetches nothing.
+// OfRelease returns a release whose packages are there, or ends the test. It fetches nothing, and neither does
+// `make test`: only in the long run must nothing be missing.
 func OfRelease(t testing.TB, name string) Release {
 	t.Helper()
 	if r, ok := FindRelease(name); ok {
 		return r
 	}
-	absent(t, "the software of Debian's release "+name+" (e2e/versions.sh fetches it)")
+	const hint = "the software of Debian's release %s is not installed; hint: sh e2e/versions.sh"
+	if os.Getenv("E2E_REQUIRE_PEERS") == "1" && os.Getenv("E2E_LONG") != "" { // only the long run fetches it
+		t.Fatalf(hint+" (E2E_REQUIRE_PEERS=1)", name)
+	}
+	t.Skipf("NOT TESTED: "+hint, name)
 	return Release{}
 }
 
