@@ -71,6 +71,9 @@ func (i *issuer) join(t *testing.T, name string, parts ...string) string {
 		all = append(all, content...)
 	}
 	path := i.path(name)
+	if err := os.Remove(path); err != nil && !os.IsNotExist(err) { // one of before may be read-only
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(path, all, 0o644); err != nil {
 		t.Fatal(err)
 	}
