@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"path"
 	"strings"
 	"time"
 
@@ -78,12 +79,7 @@ func (d *Daemon) Serve(ctx context.Context, conn net.Conn) (Result, error) {
 		return res, nil
 	}
 	s.tellError(err)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.peerExit != nil {
-		err = l.peerExit
-	}
-	return res, &ExitError{Code: exitCode(err), Err: err, Said: l.said}
+	return res, l.exit(err)
 }
 
 // session is one connection being served.
@@ -97,7 +93,6 @@ type session struct {
 	rules  *filter.List
 	list   *flist.List
 	stats  Stats
-	told   bool
 
 	board      *board
 	reports    *reports
@@ -144,7 +139,7 @@ func (s *session) serve(ctx context.Context) error {
 
 // handshake goes up to the OK; false when the client wants nothing more.
 func (s *session) handshake() (more bool, err error) {
-	if err := s.greet(32); err != nil {
+	if err := s.greet(wire.MaxProto); err != nil {
 		var exit *ExitError
 		var proto *wire.ProtocolError
 		if errors.As(err, &proto) || errors.As(err, &exit) {
@@ -282,7 +277,7 @@ func (s *session) setupServer() error {
 func (s *session) hearClient(m wire.Message) error {
 	switch m.Tag {
 	case wire.NoSend:
-		return s.noSend(int32FromLE(m.Data))
+		return s.noSend(m.Int())
 	case wire.Noop:
 		return nil
 	}
@@ -294,7 +289,7 @@ func (s *session) tellTimeout() error {
 	if t <= 0 || s.proto < 31 {
 		return nil
 	}
-	return s.w.Message(wire.IOTimeout, int32ToLE(int32(max(1, t/time.Second))))
+	return s.w.MessageInt(wire.IOTimeout, int32(max(1, t/time.Second)))
 }
 
 func (s *session) receiveList() error {
@@ -306,14 +301,9 @@ func (s *session) receiveList() error {
 		}
 		s.rules.SetBase(s.dest)
 	}
-	o := flist.Options{
-		Proto: s.proto, VarintFlags: s.has(wire.CompatVarintFlistFlags), SafeFlist: s.has(wire.CompatSafeFlist),
-		ID0Names: s.has(wire.CompatID0Names), Owner: a.owner, Group: a.group, Links: a.links,
-		Devices: a.devices, Specials: a.specials, NumericIDs: a.numericIDs,
-	}
-	if a.checksum {
-		o.SumLen = s.sum.Size()
-	}
+	o := s.listOptions(a.checksum)
+	o.Owner, o.Group, o.NumericIDs = a.owner, a.group, a.numericIDs
+	o.Links, o.Devices, o.Specials = a.links, a.devices, a.specials
 	var err error
 	if s.list, err = flist.Decode(s.r, o); err != nil {
 		return err
@@ -344,11 +334,7 @@ func (s *session) enterDestination() error {
 		}
 		return nil
 	}
-	dir, base := ".", s.dest
-	if i := strings.LastIndexByte(s.dest, '/'); i >= 0 {
-		dir, base = s.dest[:i], s.dest[i+1:]
-	}
-	s.dest, s.rename = dir, base
+	s.dest, s.rename = path.Dir(s.dest), path.Base(s.dest)
 	return nil
 }
 
@@ -388,15 +374,11 @@ func (s *session) protected(path string, dir bool) bool {
 // tellError tells the client why the session ends (§16.2), then reads on until the
 // client has taken notice, so that no reset of the connection destroys the message.
 func (s *session) tellError(err error) {
-	if !s.muxed || s.told {
+	if !s.muxed {
 		return
 	}
-	s.told = true
-	s.mu.Lock()
-	heard := s.peerExit != nil
-	s.mu.Unlock()
 	code := exitCode(err)
-	if heard {
+	if s.peerGaveUp() {
 		_ = s.w.Message(wire.ErrorExit, nil)
 		return
 	}
@@ -409,7 +391,7 @@ func (s *session) tellError(err error) {
 	if s.proto < 31 {
 		return
 	}
-	_ = s.w.Message(wire.ErrorExit, int32ToLE(int32(code)))
+	_ = s.w.MessageInt(wire.ErrorExit, int32(code))
 	for {
 		if _, err := s.r.Next(1 << 18); err != nil {
 			return

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 
 	"wsrep_sst_rsync_tunnel/transfer/flist"
 	"wsrep_sst_rsync_tunnel/transfer/wire"
@@ -103,15 +104,15 @@ func (g *generator) sendDeleted() {
 
 // entry brings one file of the list into being, or asks for it.
 func (g *generator) entry(ctx context.Context, i int32, e *flist.Entry) error {
-	path := g.path(e)
-	if g.protected(path, e.IsDir()) {
-		g.complain(e.Name, g.guard(path, e.IsDir()))
+	full := g.path(e)
+	if err := g.guard(full, e.IsDir()); err != nil {
+		g.complain(e.Name, err)
 		if e.IsDir() {
 			g.skip(e.Name)
 		}
 		return nil
 	}
-	if g.skipDir[parentOf(e.Name)] {
+	if g.skipDir[path.Dir(e.Name)] {
 		if e.IsDir() {
 			g.skip(e.Name)
 		}
@@ -120,13 +121,13 @@ func (g *generator) entry(ctx context.Context, i int32, e *flist.Entry) error {
 	var err error
 	switch {
 	case e.IsDir():
-		err = g.dir(ctx, i, e, path)
+		err = g.dir(ctx, i, e, full)
 	case e.IsRegular():
-		err = g.file(ctx, i, e, path)
+		err = g.file(ctx, i, e, full)
 	case e.IsSymlink() && g.args.links:
-		err = g.symlink(ctx, e, path)
+		err = g.symlink(ctx, e, full)
 	case e.IsSpecial() && g.args.specials:
-		err = g.special(ctx, e, path)
+		err = g.special(ctx, e, full)
 	case e.IsDevice() && g.args.devices:
 		err = fmt.Errorf("%s is a device, which this server does not make", flist.Quote(e.Name))
 	default:
@@ -147,15 +148,6 @@ func (g *generator) skip(dir string) {
 		g.skipDir = map[string]bool{}
 	}
 	g.skipDir[dir] = true
-}
-
-func parentOf(name string) string {
-	for i := len(name) - 1; i >= 0; i-- {
-		if name[i] == '/' {
-			return name[:i]
-		}
-	}
-	return "."
 }
 
 // standing describes what is at path, nil for nothing. Something of another type

@@ -76,12 +76,7 @@ func Push(ctx context.Context, conn net.Conn, src Source, o PushOptions) (Stats,
 		return p.stats, nil
 	}
 	p.tellError(err)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.peerExit != nil {
-		err = l.peerExit
-	}
-	return p.stats, &ExitError{Code: exitCode(err), Err: err, Said: l.said}
+	return p.stats, l.exit(err)
 }
 
 // pusher is one Push under way.
@@ -140,7 +135,7 @@ func (p *pusher) setup() error {
 	p.conn.SetDeadline(time.Now().Add(handshakeLimit))
 	max := p.o.Protocol
 	if max == 0 {
-		max = 32
+		max = wire.MaxProto
 	}
 	if err := p.greet(max); err != nil {
 		return err
@@ -166,7 +161,7 @@ func (p *pusher) setup() error {
 func (p *pusher) hearDaemon(m wire.Message) error {
 	switch m.Tag {
 	case wire.IOTimeout: // §16.4
-		n := time.Duration(int32FromLE(m.Data)) * time.Second
+		n := time.Duration(m.Int()) * time.Second
 		if cur := time.Duration(p.conn.timeout.Load()); n >= time.Second && n <= 24*time.Hour && (cur == 0 || n < cur) {
 			p.conn.timeout.Store(int64(n))
 		}
@@ -198,10 +193,12 @@ func (p *pusher) sendList(ctx context.Context) error {
 		}
 	}
 	options := p.listOptions(p.o.Checksum)
+	options.Owner, options.Group, options.NumericIDs = p.o.Owner, p.o.Group, p.o.NumericIDs
+	options.Links, options.Devices, options.Specials = p.o.Links, p.o.Devices, p.o.Specials
 	entries = slices.DeleteFunc(entries, func(e *flist.Entry) bool {
 		err := e.Check(options)
 		if err != nil { // what cannot be listed is missing at the daemon: it must not delete
-			p.failed(e, ioErrorGeneral, err)
+			p.failed(e, err)
 		}
 		return err != nil
 	})
@@ -216,18 +213,6 @@ func (p *pusher) sendList(ctx context.Context) error {
 	flist.Sort(entries)
 	p.entries, p.stats.Entries = entries, len(entries)
 	return nil
-}
-
-func (p *pusher) listOptions(checksum bool) flist.Options {
-	o := flist.Options{
-		Proto: p.proto, VarintFlags: p.has(wire.CompatVarintFlistFlags), SafeFlist: p.has(wire.CompatSafeFlist),
-		ID0Names: p.has(wire.CompatID0Names), Owner: p.o.Owner, Group: p.o.Group, Links: p.o.Links,
-		Devices: p.o.Devices, Specials: p.o.Specials, NumericIDs: p.o.NumericIDs,
-	}
-	if checksum {
-		o.SumLen = p.sum.Size()
-	}
-	return o
 }
 
 // sumEntries fills in the digests of --checksum (§11.7).
@@ -347,7 +332,7 @@ func (p *pusher) answer(ctx context.Context, q *requestQueue) error {
 		p.w.NDX(ndxDone)
 	}
 	if p.ioError != 0 {
-		if err := p.w.Message(wire.IOError, int32ToLE(p.ioError)); err != nil {
+		if err := p.w.MessageInt(wire.IOError, p.ioError); err != nil {
 			return err
 		}
 	}
@@ -394,7 +379,7 @@ func (p *pusher) reply(ctx context.Context, req request) error {
 	if errors.As(err, &readErr) {
 		// The stream was completed with a digest that cannot match: the daemon will
 		// ask once more, and report the file if that fails too.
-		p.failed(e, ioErrorGeneral, err)
+		p.failed(e, err)
 		err = nil
 	}
 	if err != nil {
@@ -428,13 +413,13 @@ func (p *pusher) noSend(ndx int32, e *flist.Entry, err error) error {
 		p.stats.Vanished = append(p.stats.Vanished, e.Name)
 		p.log(Warning, "file has vanished: "+flist.Quote(e.Name))
 	} else {
-		p.failed(e, ioErrorGeneral, err)
+		p.failed(e, err)
 	}
-	return p.w.Message(wire.NoSend, int32ToLE(ndx))
+	return p.w.MessageInt(wire.NoSend, ndx)
 }
 
-func (p *pusher) failed(e *flist.Entry, bit int32, err error) {
-	p.ioError |= bit
+func (p *pusher) failed(e *flist.Entry, err error) {
+	p.ioError |= ioErrorGeneral
 	p.stats.Failed = append(p.stats.Failed, e.Name)
 	p.log(Error, err.Error())
 }
@@ -466,14 +451,11 @@ func (p *pusher) tellError(err error) {
 		return
 	}
 	p.told = true
-	p.mu.Lock()
-	heard := p.peerExit != nil
-	p.mu.Unlock()
 	switch code := exitCode(err); {
-	case heard: // an acknowledgement
+	case p.peerGaveUp(): // an acknowledgement
 		_ = p.w.Message(wire.ErrorExit, nil)
 	case code == ExitSocket, code == ExitStream, code == ExitTimeout: // these just close
 	default:
-		_ = p.w.Message(wire.ErrorExit, int32ToLE(int32(code)))
+		_ = p.w.MessageInt(wire.ErrorExit, int32(code))
 	}
 }

@@ -108,7 +108,3 @@ func (r request) memory() int64 {
 	}
 	return int64(4*len(r.sums.Weak) + len(r.sums.Strong))
 }
-
-func int32ToLE(v int32) []byte {
-	return []byte{byte(v), byte(v >> 8), byte(v >> 16), byte(v >> 24)}
-}

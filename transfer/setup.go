@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"wsrep_sst_rsync_tunnel/transfer/delta"
+	"wsrep_sst_rsync_tunnel/transfer/flist"
 	"wsrep_sst_rsync_tunnel/transfer/wire"
 )
 
@@ -55,8 +56,39 @@ func (l *link) release() {
 	l.w.Release()
 }
 
-// varintFlags, seedFirst …: what the compat flags mean for the layers below.
+// has says whether a compat flag was agreed on (§4.1).
 func (l *link) has(flag uint32) bool { return l.compat&flag != 0 }
+
+// listOptions are those of the file list that the setup decides; the options of the
+// session are the caller's to add.
+func (l *link) listOptions(checksum bool) flist.Options {
+	o := flist.Options{
+		Proto: l.proto, VarintFlags: l.has(wire.CompatVarintFlistFlags), SafeFlist: l.has(wire.CompatSafeFlist),
+		ID0Names: l.has(wire.CompatID0Names),
+	}
+	if checksum {
+		o.SumLen = l.sum.Size()
+	}
+	return o
+}
+
+// peerGaveUp says whether the other side has told that it ends the session.
+func (l *link) peerGaveUp() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.peerExit != nil
+}
+
+// exit is how a session fails: with the other side's reason, if it gave one, which
+// explains more than what broke here because of it.
+func (l *link) exit(err error) *ExitError {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.peerExit != nil {
+		err = l.peerExit
+	}
+	return &ExitError{Code: exitCode(err), Err: err, Said: l.said}
+}
 
 // startMux begins the multiplexed part (§4.5) and the keep-alives (§16.5).
 func (l *link) startMux(handle func(wire.Message) error) {
@@ -87,12 +119,12 @@ func (l *link) hear(m wire.Message) error {
 	case wire.Info:
 		l.log(Info, printable(string(m.Data)))
 	case wire.IOError:
-		l.ioError |= int32FromLE(m.Data) & ioErrorMask
+		l.ioError |= m.Int() & ioErrorMask
 	case wire.ErrorExit:
 		if len(m.Data) == 0 {
 			return errAcknowledged
 		}
-		code := int(int32FromLE(m.Data))
+		code := int(m.Int())
 		l.peerExit = exitf(code, "the other side gave up (rsync exit code %d)", code)
 		return l.peerExit
 	}
@@ -101,10 +133,6 @@ func (l *link) hear(m wire.Message) error {
 
 // errAcknowledged: the peer answered our ERROR_EXIT.
 var errAcknowledged = errors.New("the other side ended the session")
-
-func int32FromLE(p []byte) int32 {
-	return int32(p[0]) | int32(p[1])<<8 | int32(p[2])<<16 | int32(p[3])<<24
-}
 
 // greet exchanges the greetings (§2.1).
 func (l *link) greet(max int) error {
@@ -221,7 +249,7 @@ func ListModules(ctx context.Context, conn net.Conn) ([]string, error) {
 }
 
 func (l *link) listModules() ([]string, error) {
-	if err := l.greet(32); err != nil {
+	if err := l.greet(wire.MaxProto); err != nil {
 		return nil, err
 	}
 	l.w.Line("#list")

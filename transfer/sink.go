@@ -27,11 +27,7 @@ type sink struct {
 func (r *receiver) newSink(path string, f File, w want) (*sink, error) {
 	s := &sink{f: f, inPlace: r.args.inPlace && !w.isNew, head: w.head, basis: f, buf: buffers.Get().(*[bufferSize]byte)}
 	if w.head.Count > 0 && !s.inPlace {
-		open := r.module.Store.Open
-		if w.isNew {
-			open = func(name string) (SourceFile, error) { return openOlder(r.module.Store, name) }
-		}
-		old, err := open(path)
+		old, err := openBasis(r.module.Store, path, w.isNew)
 		if err != nil {
 			s.close()
 			return nil, err

@@ -44,11 +44,14 @@ func (s *DirStore) Older(name string) (SourceFile, error) {
 	return nil, pathError("open", name, fs.ErrNotExist)
 }
 
-// openOlder opens what a file that is not there can start from.
-func openOlder(s Store, name string) (SourceFile, error) {
-	o, ok := s.(older)
-	if !ok {
-		return nil, pathError("open", name, fs.ErrNotExist)
+// openBasis opens what a file at name can start from: itself, or, when it is not
+// there yet, an older one.
+func openBasis(s Store, name string, isNew bool) (SourceFile, error) {
+	if !isNew {
+		return s.Open(name)
 	}
-	return o.Older(name)
+	if o, ok := s.(older); ok {
+		return o.Older(name)
+	}
+	return nil, pathError("open", name, fs.ErrNotExist)
 }

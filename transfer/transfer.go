@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
-
-	"math/rand/v2"
 
 	"golang.org/x/sys/unix"
 
@@ -43,11 +42,7 @@ type storeBasis struct {
 }
 
 func (b storeBasis) WriteSums(ctx context.Context, w *wire.Writer, path string, isNew, redo bool) (delta.SumHead, error) {
-	open := b.store.Open
-	if isNew {
-		open = func(name string) (SourceFile, error) { return openOlder(b.store, name) }
-	}
-	f, err := open(path)
+	f, err := openBasis(b.store, path, isNew)
 	if err != nil {
 		return noBasis{}.WriteSums(ctx, w, path, isNew, redo) // not there, or not to be read
 	}
