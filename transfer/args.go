@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +15,9 @@ type serverArgs struct {
 	recursive, dirs, delete, wholeFile, inPlace, ignoreTimes, checksum bool
 	owner, group, perms, times, links, specials, devices, numericIDs   bool
 	ignoreErrors, force, sizeOnly, quiet                               bool
+
+	limited bool  // --max-size was given
+	maxSize int64 // its value: longer files stay as they are
 
 	secluded   bool
 	capability string // the letters after -e.
@@ -55,6 +59,7 @@ func clientArgs(o *PushOptions) []string {
 	add(!o.Specials && o.Devices, "--no-specials")
 	add(o.Timeout > 0, fmt.Sprintf("--timeout=%d", max(1, int(o.Timeout/time.Second))))
 	add(o.Delete, "--delete")
+	add(o.ListOnly, "--max-size=0")
 	add(o.Inplace, "--inplace")
 	return append(args, ".", escapeWild(o.Module+"/"+o.Path))
 }
@@ -177,6 +182,12 @@ func (a *serverArgs) long(arg string) error {
 			return exitf(ExitSyntax, "on remote machine: %s: not a number of seconds", printable(arg))
 		}
 		a.timeout = time.Duration(n) * time.Second
+	case "--max-size":
+		n, err := parseSize(value)
+		if err != nil {
+			return exitf(ExitSyntax, "on remote machine: %s: %w", printable(arg), err)
+		}
+		a.maxSize, a.limited = n, true
 	case "--checksum-choice", "--cc":
 		a.checksums = value
 	case "--checksum-seed":
@@ -188,10 +199,43 @@ func (a *serverArgs) long(arg string) error {
 	default:
 		return errUnsupported(arg)
 	}
-	if !hasValue && (name == "--timeout" || name == "--checksum-choice") {
+	if !hasValue && (name == "--timeout" || name == "--checksum-choice" || name == "--max-size") {
 		return exitf(ExitSyntax, "on remote machine: %s: needs a value", name)
 	}
 	return nil
+}
+
+// parseSize reads a size as rsync writes it: a number, and possibly a unit, of 1024
+// (K, KiB) or of 1000 (KB). Fractions and the suffixes +1 and -1 are not understood.
+func parseSize(s string) (int64, error) {
+	digits := strings.TrimRight(s, "BbKkMmGgTtPpi")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("not a size")
+	}
+	unit := strings.ToUpper(s[len(digits):])
+	if unit == "" || unit == "B" {
+		return n, nil
+	}
+	power := strings.IndexByte("KMGTP", unit[0]) + 1
+	base := int64(1024)
+	switch unit[1:] {
+	case "", "IB":
+	case "B":
+		base = 1000
+	default:
+		power = 0
+	}
+	if power == 0 {
+		return 0, fmt.Errorf("not a size")
+	}
+	for range power {
+		if n > math.MaxInt64/base {
+			return 0, fmt.Errorf("too large")
+		}
+		n *= base
+	}
+	return n, nil
 }
 
 // unescape takes away the backslashes that clients since 3.2.4 put before shell

@@ -205,6 +205,9 @@ func (g *generator) finishDirs() error {
 }
 
 func (g *generator) file(ctx context.Context, i int32, e *flist.Entry, path string) error {
+	if g.args.limited && e.Size > g.args.maxSize {
+		return g.leave(ctx, path)
+	}
 	info, err := g.standing(ctx, path, flist.TypeRegular)
 	if err != nil {
 		return err
@@ -220,6 +223,17 @@ func (g *generator) file(ctx context.Context, i int32, e *flist.Entry, path stri
 		return g.module.Store.SetAttrs(path, g.attrs(e, false))
 	}
 	return g.request(ctx, i, iflagTransfer, false)
+}
+
+// leave lets a file be that is longer than --max-size. Where the client also has
+// surplus files removed, something of another type in its place is one of them; real
+// rsync leaves that, too, but then nothing but a later session could put it right.
+func (g *generator) leave(ctx context.Context, path string) error {
+	if !g.args.delete {
+		return nil
+	}
+	_, err := g.standing(ctx, path, flist.TypeRegular)
+	return err
 }
 
 // same decides whether a file that is there need not be sent (§10.3).

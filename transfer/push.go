@@ -23,9 +23,13 @@ type PushOptions struct {
 	// Rules are told to the daemon when it deletes. The Source must apply them too.
 	Rules *filter.List
 
-	Recursive, Dirs                      bool
-	Delete                               bool
-	WholeFile, Inplace                   bool
+	Recursive, Dirs    bool
+	Delete             bool
+	WholeFile, Inplace bool
+	// ListOnly sends no data (--max-size=0): the daemon makes directories, links and
+	// empty files and, with Delete, removes what the list does not have. Files that
+	// are there stay as they are.
+	ListOnly                             bool
 	IgnoreTimes, Checksum                bool
 	Owner, Group, Perms, Times           bool
 	Links, Specials, Devices, NumericIDs bool

@@ -25,6 +25,12 @@ type DirSourceOptions struct {
 	// Links, Specials: symbolic links; FIFOs and sockets. What is not asked for is
 	// left out and named in Skipped. Devices are never sent.
 	Links, Specials bool
+	// Follow are directories of the first level that are symbolic links, opened where
+	// they lead: they are listed as directories of their names.
+	Follow map[string]*os.Root
+	// Visit is called with each entry that is listed, and with what the entry does not
+	// tell; not for Extra. nil: not wanted.
+	Visit func(e *flist.Entry, s Stat)
 	// Extra are files at the top that exist only while they are sent. The rules
 	// apply to them as to the others, and they stand in for real files of the name.
 	Extra map[string]VirtualFile
@@ -39,12 +45,13 @@ type DirSource struct {
 	skipped []string
 }
 
-// NewDirSource opens a Source at root, which stays the caller's to close.
+// NewDirSource opens a Source at root. It and those of Follow stay the caller's to
+// close, and may be closed before the source.
 func NewDirSource(root *os.Root, o DirSourceOptions) (*DirSource, error) {
 	if o.Rules == nil {
 		o.Rules = &filter.List{}
 	}
-	t, err := newTree(root, nil)
+	t, err := newTree(root, o.Follow)
 	if err != nil {
 		return nil, err
 	}
@@ -113,6 +120,9 @@ func (s *DirSource) walk(ctx context.Context, dir string, entries *[]*flist.Entr
 			continue
 		}
 		*entries = append(*entries, e)
+		if s.o.Visit != nil {
+			s.o.Visit(e, info)
+		}
 		if info.IsDir() && s.o.Recursive {
 			if err := s.walk(ctx, name, entries, ioError); err != nil {
 				return err

@@ -58,6 +58,8 @@ type Stat struct {
 	Mtime      int64
 	Nsec       uint32
 	Dev, Inode uint64
+	Ctime      int64 // of the last change of content or attributes
+	CtimeNsec  uint32
 }
 
 // IsDir says whether the file is a directory; a link to one is not.

@@ -226,6 +226,7 @@ func infoOf(name string, st *unix.Stat_t) Stat {
 	return Stat{
 		Name: name, Mode: st.Mode, Size: st.Size, UID: st.Uid, GID: st.Gid,
 		Mtime: st.Mtim.Sec, Nsec: uint32(st.Mtim.Nsec), Dev: st.Dev, Inode: st.Ino,
+		Ctime: st.Ctim.Sec, CtimeNsec: uint32(st.Ctim.Nsec),
 	}
 }
 

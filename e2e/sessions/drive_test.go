@@ -64,6 +64,9 @@ func byRsync(t *testing.T, l layout, r run, v variant, address string) error {
 		} else {
 			args = append(args, "--dirs")
 		}
+		if r.list {
+			args = append(args, "--max-size=0")
+		}
 		for _, rule := range r.rules {
 			args = append(args, "-f", rule)
 		}
@@ -95,8 +98,8 @@ func byUs(t *testing.T, l layout, r run, v variant, address string) error {
 	o := transfer.PushOptions{
 		Module: r.module, Rules: rules, Recursive: r.recursive, Dirs: !r.recursive, Delete: true, WholeFile: v.whole, Inplace: true,
 		IgnoreTimes: true, Owner: true, Group: true, Perms: true, Links: true, Specials: true, Timeout: limit, Protocol: v.protocol,
-		Checksums: v.offered(),
-		Log:       func(_ transfer.Level, line string) { t.Log("the daemon says: " + line) },
+		Checksums: v.offered(), ListOnly: r.list,
+		Log: func(_ transfer.Level, line string) { t.Log("the daemon says: " + line) },
 	}
 	var src transfer.Source
 	switch {

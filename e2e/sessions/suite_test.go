@@ -16,6 +16,7 @@ type run struct {
 	module    string
 	rules     []string
 	recursive bool // else --dirs
+	list      bool // no data: --max-size=0
 }
 
 // place is one of the directories that the scripts know.
