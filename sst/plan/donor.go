@@ -21,6 +21,9 @@ type Session struct {
 	Rules  []string // as the rsync client takes them, for both sides
 	// Recursive: all levels. Otherwise the top level, directories without content.
 	Recursive bool
+	// Follow are databases that are symbolic links, with the directories they lead to;
+	// only in Plan.Lists.
+	Follow map[string]string
 	Total
 }
 
@@ -43,6 +46,9 @@ type Plan struct {
 	// before the others begin; those may run side by side. Databases come last, the
 	// largest first.
 	Sessions []Session
+	// Lists are what takes the place of Sessions where data does not go by rsync: the
+	// same selection, one session for each root. nil if the joiner lacks a module.
+	Lists    []Session
 	Total    Total
 	Warnings []string
 	// NotSent names what stays at the donor though a person might miss it.
@@ -98,6 +104,9 @@ func Donor(ctx context.Context, p Places, base string, modules []string) (*Plan,
 	}
 	for _, s := range d.plan.Sessions {
 		d.plan.Total.add(s.Total)
+	}
+	if d.modules == nil {
+		d.plan.Lists = d.lists()
 	}
 	return d.plan, nil
 }
