@@ -17,11 +17,12 @@ type control struct {
 	conn     net.Conn
 	peer     string        // "joiner" or "donor", for errors
 	interval time.Duration // between two notices of ours
-	silence  time.Duration // after which the other side counts as dead; 0: never
 
-	mu    sync.Mutex // guards state
-	state string
-	news  chan struct{} // state has changed; holds one
+	mu      sync.Mutex // guards what follows
+	state   string
+	silence time.Duration // after which the other side counts as dead; 0: never
+	ended   bool          // nobody reads any more
+	news    chan struct{} // state has changed; holds one
 
 	writing sync.Mutex // held while a line is written
 }
@@ -49,7 +50,12 @@ func (c *control) run(ctx context.Context, heard func(string)) error {
 	var sender sync.WaitGroup
 	sender.Go(func() { c.beat(ctx) })
 	// A reader that waits is woken by a deadline in the past.
-	wake := context.AfterFunc(ctx, func() { c.conn.SetReadDeadline(time.Unix(1, 0)) })
+	wake := context.AfterFunc(ctx, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.ended = true
+		c.conn.SetReadDeadline(time.Unix(1, 0))
+	})
 	err := c.listen(ctx, heard)
 	wake()
 	cancel()
@@ -71,7 +77,7 @@ func (c *control) listen(ctx context.Context, heard func(string)) error {
 		}
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return fmt.Errorf("%s: nothing heard of it for %v", c.peer, c.silence)
+			return fmt.Errorf("%s: nothing heard of it for %v", c.peer, c.patience())
 		case errors.Is(err, io.EOF):
 			return fmt.Errorf("%s %w", c.peer, errPeerLeft)
 		case err != nil:
@@ -96,10 +102,26 @@ func (c *control) listen(ctx context.Context, heard func(string)) error {
 
 // deadline is when the other side will have been silent for too long.
 func (c *control) deadline() time.Time {
-	if c.silence <= 0 {
-		return time.Time{}
+	if limit := c.patience(); limit > 0 {
+		return time.Now().Add(limit)
 	}
-	return time.Now().Add(c.silence)
+	return time.Time{}
+}
+
+func (c *control) patience() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.silence
+}
+
+// hurry changes how long the other side may be silent, from now on.
+func (c *control) hurry(silence time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.silence = silence
+	if !c.ended && silence > 0 {
+		c.conn.SetReadDeadline(time.Now().Add(silence))
+	}
 }
 
 // beat tells the other side again and again that we live. A write that fails is
@@ -133,6 +155,13 @@ func (c *control) tell(state string) {
 	case c.news <- struct{}{}:
 	default: // the change before this one is not out yet: they go together
 	}
+}
+
+// said is what was told last.
+func (c *control) said() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state
 }
 
 // giveUp tells the other side why we end, if it can be told within a second.

@@ -24,14 +24,18 @@ type donor struct {
 	sent    atomic.Int64 // bytes of files
 
 	auth    remoteAuth
-	joiner  tls.Peer // as the first connection showed it
-	control *control // to a joiner of ours; nil otherwise
-	// gone gets the error that ended the control connection, and is closed then.
-	gone chan error
+	joiner  tls.Peer                // as the first connection showed it
+	control atomic.Pointer[control] // to a joiner of ours; nil otherwise
+
+	id      string      // of this SST
+	ranges  bool        // the joiner can do what docs/own-protocol.md says
+	oldData bool        // and has data to compare with
+	locked  atomic.Bool // mariadbd's tables are
+	arrived atomic.Bool // the joiner has said that it has everything
 }
 
 func newDonor(r *run) *donor {
-	return &donor{run: r, flush: newFlushWait(r.say), gone: make(chan error, 1)}
+	return &donor{run: r, flush: newFlushWait(r.say), id: newSecret()}
 }
 
 // whole is the donor from the certificates to done.
@@ -122,6 +126,15 @@ func (d *donor) bypass(ctx context.Context) error {
 // sst is the whole of an SST from the moment that the joiner is known.
 func (d *donor) sst(ctx context.Context) error {
 	began := time.Now()
+	var c *copier
+	if d.ranges {
+		c = newCopier(d)
+		defer c.close()
+		if err := c.beforeLock(ctx); err != nil {
+			return err
+		}
+	}
+	asked := time.Now()
 	if err := d.out.FlushTables(); err != nil {
 		return fail(exitPipe, err)
 	}
@@ -132,34 +145,84 @@ func (d *donor) sst(ctx context.Context) error {
 		}
 	}()
 	d.tell("waiting for mariadbd to flush and lock its tables")
-	p, err := d.flush.wait(ctx, d.root)
+	p, stamped, err := d.flush.wait(ctx, d.root)
 	if err != nil {
 		return err
 	}
-	locked := time.Now()
-	d.infof("Tables flushed at %s after %.1f s", p, locked.Sub(began).Seconds())
-	if err := d.planAgain(ctx); err != nil {
-		return err
-	}
+	locked, before := time.Now(), d.sent.Load()
+	d.holds(true)
+	defer d.holds(false)
+	d.infof("Tables flushed at %s after %.1f s", p, locked.Sub(asked).Seconds())
 	d.tell("tables are locked, sending")
-	if err := d.sendAll(ctx); err != nil {
+	if c != nil {
+		err = c.final(ctx, stamped)
+	} else if err = d.planAgain(ctx); err == nil {
+		err = d.sendAll(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	d.infof("Sending continue to donor")
 	if err := d.out.Continue(); err != nil {
 		return fail(exitPipe, err)
 	}
-	lock := time.Since(locked)
-	conn, err := d.dial(ctx)
-	if err != nil {
+	d.holds(false)
+	now := time.Now()
+	sum := summary{waited: locked.Sub(asked), copied: now.Sub(locked), whole: now.Sub(began), sent: d.sent.Load(), locked: d.sent.Load() - before}
+	if c != nil {
+		sum.rounds = c.rounds
+	}
+	if err := d.sendLast(ctx, p, sum.String()); err != nil {
 		return err
 	}
-	defer conn.Close()
-	if err := d.sendMagic(ctx, conn, p); err != nil {
-		return err
-	}
-	d.infof("sent %s to %s; tables were locked for %.1f s", amount(d.sent.Load(), lock), peerName(d.joiner), lock.Seconds())
+	d.infof("to %s: %s", peerName(d.joiner), sum)
 	return d.done(p)
+}
+
+// holds notes whether the tables are locked, which makes us less patient.
+func (d *donor) holds(locked bool) {
+	d.locked.Store(locked)
+	if c := d.control.Load(); c != nil && locked {
+		c.hurry(d.settings.SilenceLocked)
+	} else if c != nil {
+		c.hurry(d.settings.Silence)
+	}
+}
+
+// sendLast sends the magic file. The joiner ends when it is there, so a connection that
+// breaks after that is as good as one that does not.
+func (d *donor) sendLast(ctx context.Context, p position, summary string) error {
+	err := d.again(ctx, func(ctx context.Context) error {
+		conn, err := d.dialWith(ctx, hello{Summary: summary})
+		if err == nil {
+			defer conn.Close()
+			err = d.sendMagic(ctx, conn, p)
+		}
+		if err != nil && d.arrived.Load() {
+			return nil
+		}
+		return err
+	})
+	return err
+}
+
+// A summary is what an SST has cost, in three times of which the last is ours.
+type summary struct {
+	waited, copied, whole time.Duration
+	sent, locked          int64 // bytes of content
+	rounds                int
+}
+
+func (s summary) String() string {
+	rounds := fmt.Sprintf("in %d rounds, ", s.rounds)
+	switch s.rounds {
+	case 0:
+		rounds = ""
+	case 1:
+		rounds = "in 1 round, "
+	}
+	return fmt.Sprintf("waited %.2f s for the server to lock and flush its tables, copied for %.2f s under its lock, of %.1f s; sent %s %s%s of it under the lock",
+		s.waited.Seconds(), s.copied.Seconds(), s.whole.Seconds(), bytesText(s.sent), rounds, bytesText(s.locked))
 }
 
 // planAgain makes the plan of what is there under the lock: mariadbd made and
@@ -207,6 +270,7 @@ func (d *donor) connected(ctx context.Context, f func(context.Context) error) er
 	}
 	d.infof("joiner %s connected, version %s, %s; %s are free there, %s will come", peerName(d.joiner), theirs.Version,
 		conn.Peer().Version, bytesText(theirs.Free), bytesText(d.plan.Total.Allocated))
+	d.ranges, d.oldData = theirs.can(rangesCapability), theirs.OldData
 	return d.controlled(ctx, conn, func(ctx context.Context) error {
 		second, err := d.dial(ctx)
 		if err != nil {
@@ -221,13 +285,13 @@ func (d *donor) connected(ctx context.Context, f func(context.Context) error) er
 // f fails with goes to the joiner, and the joiner's reason, if it has one, takes the
 // place of the broken connections that f saw.
 func (d *donor) controlled(ctx context.Context, conn link, f func(context.Context) error) error {
-	d.control = newControl(conn, "joiner "+peerName(d.joiner), d.settings.Silence)
+	d.control.Store(d.newControl(conn))
 	inner, cancel := context.WithCancelCause(ctx)
 	watching, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := d.control.run(watching, func(state string) { d.infof("joiner: %s", state) }); err != nil {
+		if err := d.watchJoiner(watching); err != nil {
 			cancel(fail(exitOther, err))
 		}
 	}()
@@ -246,9 +310,42 @@ func (d *donor) controlled(ctx context.Context, conn link, f func(context.Contex
 	}
 	cancel(nil)
 	if err != nil {
-		d.control.giveUp(reasonFor(ctx, err))
+		d.control.Load().giveUp(reasonFor(ctx, err))
 	}
 	return err
+}
+
+func (d *donor) newControl(conn link) *control {
+	return newControl(conn, "joiner "+peerName(d.joiner), d.settings.Silence)
+}
+
+// watchJoiner runs the control connection, and those that take its place, until ctx
+// ends, the joiner has everything, or its end is certain.
+func (d *donor) watchJoiner(ctx context.Context) error {
+	for {
+		c := d.control.Load()
+		err := c.run(ctx, func(state string) { d.infof("joiner: %s", state) })
+		if err == nil {
+			d.arrived.Store(ctx.Err() == nil)
+			return nil
+		}
+		if !d.ranges || !isBroken(err) {
+			return err
+		}
+		conn, again := d.redial(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if again != nil {
+			return fmt.Errorf("%w, and it could not be reached again: %v", err, again)
+		}
+		defer conn.Close()
+		d.infof("the control connection broke and was made again")
+		next := d.newControl(conn)
+		next.tell(c.said())
+		d.control.Store(next)
+		d.holds(d.locked.Load())
+	}
 }
 
 // reasonFor is what the other side is told.
@@ -261,8 +358,8 @@ func reasonFor(ctx context.Context, err error) error {
 
 // tell says on the control connection what we do.
 func (d *donor) tell(state string) {
-	if d.control != nil {
-		d.control.tell(state)
+	if c := d.control.Load(); c != nil {
+		c.tell(state)
 	}
 }
 
@@ -276,7 +373,7 @@ func (d *donor) offered(ctx context.Context, conn link, f func(context.Context) 
 	base := d.args.moduleBase()
 	missing := slices.ContainsFunc(plan.Roots, func(r plan.Root) bool { return !slices.Contains(modules, base+r.Suffix()) })
 	if missing {
-		d.offers = modules
+		d.offers, d.ranges = modules, false
 		if d.plan, err = plan.Donor(ctx, d.settings.Places, base, modules); err != nil {
 			return fail(exitInvalid, err)
 		}
@@ -300,12 +397,15 @@ func (d *donor) modules(ctx context.Context, conn link) ([]string, error) {
 
 // dial connects as often as needed, always to the same joiner, up to the rsync
 // greeting.
-func (d *donor) dial(ctx context.Context) (link, error) {
+func (d *donor) dial(ctx context.Context) (link, error) { return d.dialWith(ctx, hello{}) }
+
+// dialWith is dial with what the hello is to say to a joiner of ours.
+func (d *donor) dialWith(ctx context.Context, h hello) (link, error) {
 	conn, err := d.dialRaw(ctx)
 	if err != nil || !conn.Own() {
 		return conn, err
 	}
-	if _, err := d.greet(ctx, conn, hello{}); err != nil {
+	if _, err := d.greet(ctx, conn, h); err != nil {
 		conn.Close()
 		return nil, err
 	}
@@ -332,7 +432,7 @@ func (d *donor) dialRaw(ctx context.Context) (link, error) {
 func (d *donor) greet(ctx context.Context, conn link, h hello) (hello, error) {
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	h.Version, h.Role, h.PageSize = Version, "donor", d.settings.PageSize
+	h.Version, h.Capabilities, h.Role, h.ID, h.PageSize = Version, capabilities(), "donor", d.id, d.settings.PageSize
 	err := sendHello(conn, h)
 	var theirs hello
 	if err == nil {

@@ -12,6 +12,7 @@ import (
 
 	"wsrep_sst_rsync_tunnel/sst/plan"
 	"wsrep_sst_rsync_tunnel/transfer"
+	"wsrep_sst_rsync_tunnel/transfer/ext"
 	"wsrep_sst_rsync_tunnel/transfer/filter"
 )
 
@@ -70,6 +71,16 @@ var stages = map[plan.Root]string{
 type binlogArchive struct {
 	tar   *BinlogTar
 	files map[string]transfer.VirtualFile
+}
+
+// file makes what the streams send.
+func (b binlogArchive) file(names *idNames) ext.File {
+	v := b.files[plan.BinlogArchive]
+	return ext.File{
+		Root: uint8(plan.DataDir), Name: plan.BinlogArchive, Size: v.Size, Mode: v.Mode, UID: v.UID, GID: v.GID,
+		User: names.user(v.UID), Group: names.group(v.GID),
+		Open: func() (ext.Source, error) { return tarSource{b.tar}, nil },
+	}
 }
 
 func (d *donor) binlogs() (binlogArchive, error) {

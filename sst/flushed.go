@@ -35,8 +35,9 @@ func (flushWait) forget(root *os.Root) error {
 	return errors.Join(removeControl(root, flushedFile), removeControl(root, failedFile))
 }
 
-// wait returns the position at which the tables are locked.
-func (w flushWait) wait(ctx context.Context, root *os.Root) (position, error) {
+// wait returns the position at which the tables are locked, and when mariadbd said so,
+// on the clock that stamps files.
+func (w flushWait) wait(ctx context.Context, root *os.Root) (position, time.Time, error) {
 	tick := time.NewTicker(w.interval)
 	defer tick.Stop()
 	remind := time.NewTicker(w.remind)
@@ -44,7 +45,7 @@ func (w flushWait) wait(ctx context.Context, root *os.Root) (position, error) {
 	began := time.Now()
 	for {
 		if _, err := root.Lstat(failedFile); err == nil {
-			return position{}, advise(failf(exitOther, "mariadbd could not flush and lock its tables (it made %s)", failedFile),
+			return position{}, time.Time{}, advise(failf(exitOther, "mariadbd could not flush and lock its tables (it made %s)", failedFile),
 				"its error log says why")
 		}
 		text, err := readControl(root, flushedFile, 4*maxPosition)
@@ -58,23 +59,37 @@ func (w flushWait) wait(ctx context.Context, root *os.Root) (position, error) {
 			}
 			p, err := parsePosition(line)
 			if err == nil {
-				return p, nil
+				at, err := stampOf(root, flushedFile)
+				return p, at, err
 			}
 			if strings.HasSuffix(text, "\n") {
-				return position{}, failf(exitOther, "%s: %w", flushedFile, err)
+				return position{}, time.Time{}, failf(exitOther, "%s: %w", flushedFile, err)
 			}
 		case !errors.Is(err, fs.ErrNotExist):
-			return position{}, failf(exitOther, "read %s: %w", flushedFile, err)
+			return position{}, time.Time{}, failf(exitOther, "read %s: %w", flushedFile, err)
 		}
 		select {
 		case <-ctx.Done():
-			return position{}, context.Cause(ctx)
+			return position{}, time.Time{}, context.Cause(ctx)
 		case <-remind.C:
 			w.say(fmt.Sprintf("waiting for mariadbd to flush and lock its tables, %d s so far (a long write statement delays it)",
 				int(time.Since(began).Seconds())))
 		case <-tick.C:
 		}
 	}
+}
+
+// stampOf is when a file was last written. One that is gone by now was: mariadbd
+// writes it twice.
+func stampOf(root *os.Root, name string) (time.Time, error) {
+	info, err := root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return time.Now(), nil
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read %s: %w", name, err)
+	}
+	return info.ModTime(), nil
 }
 
 // firstLine is the first line of text that is not empty.

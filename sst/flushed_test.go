@@ -123,11 +123,14 @@ func TestFlushWait(t *testing.T) {
 				}()
 				synctest.Wait()
 				began := time.Now()
-				p, err := newFlushWait(func(s string) { t.Log(s) }).wait(t.Context(), root)
+				p, at, err := newFlushWait(func(s string) { t.Log(s) }).wait(t.Context(), root)
 				took := time.Since(began)
 				<-done
 				if err != nil || p.String() != c.want {
 					t.Fatalf("%v, %v", p, err)
+				}
+				if info, err := os.Lstat(filepath.Join(dir, flushedFile)); err != nil || at.After(info.ModTime()) || at.Before(info.ModTime().Add(-time.Minute)) {
+					t.Errorf("flushed at %v, the file is of %v, %v", at, info.ModTime(), err)
 				}
 				if took < c.after || took > c.after+100*time.Millisecond {
 					t.Errorf("took %v", took)
@@ -141,7 +144,7 @@ func TestFlushWaitFailures(t *testing.T) {
 	t.Run("mariadbd could not lock", func(t *testing.T) {
 		dir := t.TempDir()
 		write(t, dir, failedFile, "")
-		_, err := newFlushWait(nil).wait(t.Context(), openTestRoot(t, dir))
+		_, _, err := newFlushWait(nil).wait(t.Context(), openTestRoot(t, dir))
 		if statusOf(err) != exitOther || report.Hint(err) == "" {
 			t.Fatalf("status %d, hint %q: %v", statusOf(err), report.Hint(err), err)
 		}
@@ -149,7 +152,7 @@ func TestFlushWaitFailures(t *testing.T) {
 	t.Run("what it wrote is no position", func(t *testing.T) {
 		dir := t.TempDir()
 		write(t, dir, flushedFile, zeroUUID+":-1 0\n")
-		if p, err := newFlushWait(nil).wait(t.Context(), openTestRoot(t, dir)); err == nil {
+		if p, _, err := newFlushWait(nil).wait(t.Context(), openTestRoot(t, dir)); err == nil {
 			t.Fatalf("taken as %v", p)
 		}
 	})
@@ -159,7 +162,7 @@ func TestFlushWaitFailures(t *testing.T) {
 		if err := os.Symlink("other", filepath.Join(dir, flushedFile)); err != nil {
 			t.Fatal(err)
 		}
-		if p, err := newFlushWait(nil).wait(t.Context(), openTestRoot(t, dir)); err == nil {
+		if p, _, err := newFlushWait(nil).wait(t.Context(), openTestRoot(t, dir)); err == nil {
 			t.Fatalf("taken as %v", p)
 		}
 	})
@@ -177,7 +180,7 @@ func TestFlushWaitSaysThatItWaits(t *testing.T) {
 			}
 		})
 		began := time.Now()
-		if _, err := w.wait(ctx, root); !errors.Is(err, errServerGone) {
+		if _, _, err := w.wait(ctx, root); !errors.Is(err, errServerGone) {
 			t.Fatalf("got %v", err)
 		}
 		if took := time.Since(began); took != 30*time.Second {

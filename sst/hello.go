@@ -16,7 +16,7 @@ import (
 // What our own two ends say to each other besides rsync. A peer that agreed on
 // ALPN wsrep-sst/1 sends one line first, the hello, on every connection: the donor
 // its own, then the joiner the answer. After it an rsync session follows, unless
-// the donor's hello said control. The control connection carries no rsync: it
+// the donor's hello said control, or stream. The control connection carries no rsync: it
 // stays open as long as the SST, and each side sends a notice on it every few
 // seconds, so that the joiner knows a donor that waits for its lock from a dead
 // one, and reasons get across in words. Lines are JSON, unknown fields and
@@ -24,6 +24,9 @@ import (
 
 // maxHello bounds a line, its newline included.
 const maxHello = 4096
+
+// idLength is that of an SST's id: hexadecimal digits.
+const idLength = 32
 
 // maxReason bounds the text of a reason, so that any hello fits its line.
 const maxReason = 900
@@ -37,8 +40,18 @@ type hello struct {
 	Capabilities []string `json:"capabilities"`
 	Role         string   `json:"role"`
 
-	// Control asks for the control connection (donor).
+	// ID is that of the SST: the donor makes it, and says it on each connection.
+	ID string `json:"id,omitempty"`
+	// Control asks for the control connection (donor), Again for one in the place of
+	// one that broke.
 	Control bool `json:"control,omitempty"`
+	Again   bool `json:"again,omitempty"`
+	// Stream: what follows are not rsync's but the frames of transfer/ext (donor).
+	Stream bool `json:"stream,omitempty"`
+	// OldData: the joiner has data to compare with.
+	OldData bool `json:"old_data,omitempty"`
+	// Summary is what the donor's log says at its end (donor, with the magic file).
+	Summary string `json:"summary,omitempty"`
 	// Need is what the donor will send, in allocated blocks, all roots together,
 	// and Needs the same for each module ("" is the data directory).
 	Need  int64            `json:"need_bytes,omitempty"`
@@ -65,7 +78,7 @@ func (h hello) line() ([]byte, error) {
 	if h.Capabilities == nil {
 		h.Capabilities = []string{} // a list, not null, also when empty
 	}
-	h.Refused = shorten(h.Refused)
+	h.Refused, h.Summary = shorten(h.Refused), shorten(h.Summary)
 	return jsonLine(h)
 }
 
@@ -100,12 +113,15 @@ func parseHello(line []byte, role string) (hello, error) {
 	if h.Need < 0 || h.Free < 0 || h.PageSize < 0 {
 		return hello{}, errors.New("hello of the other side: a size is negative")
 	}
+	if h.ID != "" && (len(h.ID) != idLength || strings.Trim(h.ID, "0123456789abcdef") != "") {
+		return hello{}, fmt.Errorf("hello of the other side: the id %.40s is none", plain(h.ID))
+	}
 	for name, n := range h.Needs {
 		if n < 0 {
 			return hello{}, fmt.Errorf("hello of the other side: the size of %s is negative", plain(name))
 		}
 	}
-	h.Version, h.Refused = plain(h.Version), plain(h.Refused)
+	h.Version, h.Refused, h.Summary = plain(h.Version), plain(h.Refused), plain(h.Summary)
 	return h, nil
 }
 

@@ -20,6 +20,7 @@ import (
 	"wsrep_sst_rsync_tunnel/sst/report"
 	"wsrep_sst_rsync_tunnel/tls"
 	"wsrep_sst_rsync_tunnel/transfer"
+	"wsrep_sst_rsync_tunnel/transfer/ext"
 	"wsrep_sst_rsync_tunnel/transfer/filter"
 )
 
@@ -35,11 +36,16 @@ type joiner struct {
 	stores   []*transfer.DirStore
 	daemon   transfer.Daemon // without Begin, which each connection has of its own
 	received atomic.Int64    // bytes of files
+	receiver ext.Receiver    // of the streams
+	memory   *ext.Memory     // of what they brought
 
 	intake   *intake
 	turned   atomic.Int64 // connections turned away
 	deciding sync.Mutex   // held while the first session's fate is decided
 	checked  bool         // space and grastate.dat are as they must be
+	oldData  bool         // there was data when we started
+	contact  contact
+	summary  atomic.Pointer[string] // the donor's last words
 }
 
 func newJoiner(r *run) *joiner {
@@ -105,6 +111,9 @@ func (j *joiner) do(ctx context.Context) error {
 	if j.dir.state == saysComplete {
 		kind = "SST"
 		j.infof("received %s from %s", amount(j.received.Load(), time.Since(j.intake.since())), j.intake.donor())
+		if s := j.summary.Load(); s != nil {
+			j.infof("the donor has %s", *s)
+		}
 	}
 	j.infof("Galera co-ords from recovery: %s", p)
 	if err := j.out.Position(p.String()); err != nil {
@@ -186,11 +195,17 @@ func (j *joiner) makeDaemon(r *plan.Receive) error {
 		}
 		j.daemon.Modules = append(j.daemon.Modules, transfer.Module{Name: m.Name, Comment: m.Root.Key(), Store: store, Protect: protect})
 	}
+	j.prepareStreams(r.Modules, owners)
+	j.oldData = j.dir.holdsData()
 	return nil
 }
 
 // release closes what prepare opened.
 func (j *joiner) release() {
+	if j.memory != nil {
+		j.receiver.Close()
+		j.memory.Close()
+	}
 	for _, s := range j.stores {
 		s.Close()
 	}
@@ -247,7 +262,10 @@ func (j *joiner) receive(ctx context.Context) error {
 	if err := j.out.Ready(j.invite() + ready); err != nil {
 		return fail(exitPipe, err)
 	}
-	return j.serve(ctx, l)
+	if err := j.serve(ctx, l); err != nil {
+		return err
+	}
+	return fail(exitPipe, j.receiver.Close())
 }
 
 // complete takes the datadir to its last state and gives the position. Whatever

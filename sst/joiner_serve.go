@@ -29,6 +29,7 @@ func (j *joiner) serve(ctx context.Context, l net.Listener) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	j.intake = newIntake(j.settings.Silence, j.settings.InitialTimeout, cancel)
 	defer j.intake.stop()
+	defer j.contact.stop()
 	var work sync.WaitGroup
 	work.Go(func() {
 		select {
@@ -109,8 +110,14 @@ func (j *joiner) connection(ctx context.Context, conn link) error {
 	}
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	h, err := receiveHello(conn, "donor")
-	if err == nil && !h.Control {
-		err = sendHello(conn, j.hello())
+	if err == nil {
+		if err = j.mayCome(h); err != nil {
+			answer := j.hello()
+			answer.Refused = err.Error()
+			_ = sendHello(conn, answer) // it will see for itself
+		} else if !h.Control {
+			err = sendHello(conn, j.hello())
+		}
 	}
 	if !stop() {
 		return nil
@@ -119,14 +126,21 @@ func (j *joiner) connection(ctx context.Context, conn link) error {
 	case err != nil:
 		j.turnedAway(ctx, peer.Addr, conn.Explain(err))
 		return nil
+	case h.Again:
+		return j.controlledAgain(ctx, conn)
 	case h.Control:
 		return j.controlled(ctx, conn, h)
+	case h.Stream:
+		return j.stream(ctx, conn)
+	}
+	if h.Summary != "" {
+		j.summary.Store(&h.Summary)
 	}
 	return j.session(ctx, conn)
 }
 
 func (j *joiner) hello() hello {
-	return hello{Version: Version, Role: "joiner", PageSize: j.settings.PageSize}
+	return hello{Version: Version, Capabilities: capabilities(), Role: "joiner", PageSize: j.settings.PageSize, OldData: j.oldData}
 }
 
 // controlled answers the donor's control hello with our verdict on what it will
@@ -151,19 +165,10 @@ func (j *joiner) controlled(ctx context.Context, conn link, h hello) error {
 	if refused != nil {
 		return refused
 	}
-	c := newControl(conn, "donor "+peerName(peer), j.settings.Silence)
-	err := c.run(ctx, func(state string) { j.infof("donor: %s", state) })
-	switch cause := context.Cause(ctx); {
-	case errors.Is(cause, errWhole):
-		c.complete()
-		return nil
-	case cause != nil:
-		c.giveUp(cause)
-		return nil
-	case j.intake.closing():
-		return nil
+	if h.can(rangesCapability) {
+		j.contact.begin(h.ID)
 	}
-	return err
+	return j.stayInTouch(ctx, conn)
 }
 
 // session serves one rsync session.

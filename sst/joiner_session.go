@@ -49,6 +49,7 @@ func (s *joinerSession) begin(ctx context.Context, t *transfer.Session) error {
 		s.fatal = err
 		return err
 	}
+	s.noteLinks(t)
 	s.kind, s.key = data, "the session for "+strings.TrimSuffix(t.Module+"/"+t.Path, "/.")
 	s.intake.begin()
 	return nil
@@ -155,6 +156,10 @@ func (s *joinerSession) end(ctx context.Context, result transfer.Result, err err
 		s.intake.endMagic(err)
 	}
 	if err == nil {
+		return nil
+	}
+	if s.contact.resumes() && isBroken(err) {
+		s.infof("donor %s: %v; waiting for it to come again", peerName(s.peer), err)
 		return nil
 	}
 	// Most likely the donor's end, and he may be telling why at this moment.

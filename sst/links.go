@@ -6,6 +6,9 @@ import (
 	"os"
 	"path"
 	"strings"
+
+	"wsrep_sst_rsync_tunnel/transfer"
+	"wsrep_sst_rsync_tunnel/transfer/flist"
 )
 
 // A database of ours may be a link to another disk. The donor's sessions go through
@@ -17,6 +20,20 @@ func (j *joiner) noteLink(dest string) {
 	name, _, _ := strings.Cut(path.Clean(dest), "/")
 	if _, ok := j.links[name]; ok {
 		j.filled.Store(name, true)
+	}
+}
+
+// noteLinks does so for a list of the whole data directory, which only a donor of ours
+// sends: the last one decides.
+func (j *joiner) noteLinks(t *transfer.Session) {
+	if t.Path != flist.Root || t.Module != j.args.moduleBase() || !j.contact.resumes() {
+		return
+	}
+	j.filled.Clear()
+	for _, e := range t.List.Entries {
+		if _, ok := j.links[e.Name]; ok && e.IsDir() && !e.NoContent {
+			j.filled.Store(e.Name, true)
+		}
 	}
 }
 

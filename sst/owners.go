@@ -54,3 +54,48 @@ func number(s string, otherwise uint32) uint32 {
 	}
 	return uint32(n)
 }
+
+// idNames are the names of the ids of this system, each looked up once.
+type idNames struct {
+	users, groups map[uint32]string
+}
+
+func newIDNames() *idNames {
+	return &idNames{users: map[uint32]string{}, groups: map[uint32]string{}}
+}
+
+// maxIDName is the longest name that travels.
+const maxIDName = 255
+
+func (n *idNames) user(id uint32) string {
+	return lookUp(n.users, id, func(id string) (string, error) {
+		u, err := user.LookupId(id)
+		if err != nil {
+			return "", err
+		}
+		return u.Username, nil
+	})
+}
+
+func (n *idNames) group(id uint32) string {
+	return lookUp(n.groups, id, func(id string) (string, error) {
+		g, err := user.LookupGroupId(id)
+		if err != nil {
+			return "", err
+		}
+		return g.Name, nil
+	})
+}
+
+// lookUp gives "" for an id without a name.
+func lookUp(known map[uint32]string, id uint32, find func(string) (string, error)) string {
+	name, ok := known[id]
+	if !ok {
+		var err error
+		if name, err = find(strconv.FormatUint(uint64(id), 10)); err != nil || len(name) > maxIDName {
+			name = ""
+		}
+		known[id] = name
+	}
+	return name
+}

@@ -52,6 +52,21 @@ type Settings struct {
 	HandshakeTimeout time.Duration // sst-handshake-timeout: one TLS handshake
 	PreviousTimeout  time.Duration // sst-previous-timeout: for an SST before this one to end
 
+	// Precopy says that a donor copies before it asks for the lock, in at most
+	// PrecopyRounds rounds, of which none begins after PrecopyMaxTime (0: no limit) and
+	// which read PrecopyRate bytes a second at most (0: no limit).
+	Precopy        bool
+	PrecopyRounds  int
+	PrecopyMaxTime time.Duration
+	PrecopyRate    int64
+	// RejectsQueries: a donor serves nobody anyway (wsrep_sst_donor_rejects_queries).
+	RejectsQueries bool
+
+	// Reconnect is how long a broken connection between our own ends is tried to be
+	// made again, ReconnectLocked while the donor's tables are locked; 0: not at all.
+	// SilenceLocked is what Silence is then.
+	Reconnect, ReconnectLocked, SilenceLocked time.Duration
+
 	Warnings []string
 	Notes    []string // worth a line that is no warning
 
@@ -75,6 +90,9 @@ const (
 	defaultConnectTimeout   = 10 * time.Second
 	defaultHandshakeTimeout = 30 * time.Second
 	defaultPreviousTimeout  = 30 * time.Second
+	defaultReconnect        = 60 * time.Second
+	defaultReconnectLocked  = 10 * time.Second
+	defaultSilenceLocked    = 60 * time.Second
 
 	defaultMaxBinlogs = 1
 	maxBackupThreads  = 256
@@ -108,6 +126,7 @@ func LoadSettings(a Args, o mycnf.LoadOptions) (*Settings, error) {
 	}
 	l.numbers()
 	l.timeouts()
+	l.precopy()
 	if err := l.paths(); err != nil {
 		return &l.s, fail(exitInvalid, err)
 	}
@@ -210,6 +229,10 @@ func (l *settingsLoader) timeouts() {
 		{"sst-connect-timeout", &l.s.ConnectTimeout, defaultConnectTimeout, false},
 		{"sst-handshake-timeout", &l.s.HandshakeTimeout, defaultHandshakeTimeout, false},
 		{"sst-previous-timeout", &l.s.PreviousTimeout, defaultPreviousTimeout, false},
+		{"sst-reconnect-timeout", &l.s.Reconnect, defaultReconnect, true},
+		{"sst-reconnect-timeout-locked", &l.s.ReconnectLocked, defaultReconnectLocked, true},
+		{"sst-timeout-locked", &l.s.SilenceLocked, defaultSilenceLocked, true},
+		{"precopy-max-time", &l.s.PrecopyMaxTime, defaultPrecopyMaxTime, true},
 	} {
 		*t.to = t.standard
 		o, ok := l.files.Get([]string{sstGroup}, t.key)

@@ -359,16 +359,19 @@ func (s *session) guard(path string, dir bool) error {
 }
 
 // protected says whether the module protects a path or a directory above it.
-func (s *session) protected(path string, dir bool) bool {
-	if s.module.Protect == nil || path == "." {
+func (s *session) protected(path string, dir bool) bool { return s.module.Protects(path, dir) }
+
+// Protects says whether Protect excludes a path or a directory above it.
+func (m Module) Protects(path string, dir bool) bool {
+	if m.Protect == nil || path == "." {
 		return false
 	}
 	for i := range path {
-		if path[i] == '/' && s.module.Protect.Excluded(filter.Receiver, path[:i], true) {
+		if path[i] == '/' && m.Protect.Excluded(filter.Receiver, path[:i], true) {
 			return true
 		}
 	}
-	return s.module.Protect.Excluded(filter.Receiver, path, dir)
+	return m.Protect.Excluded(filter.Receiver, path, dir)
 }
 
 // tellError tells the client why the session ends (§16.2), then reads on until the

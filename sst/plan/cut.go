@@ -186,7 +186,7 @@ func isDir(file string) bool {
 // counts.
 func isDatabase(dir string) bool {
 	entries, err := os.ReadDir(dir)
-	return err != nil || len(entries) == 0 || slices.ContainsFunc(entries, func(e os.DirEntry) bool { return !e.IsDir() && ofTable(e.Name()) })
+	return err != nil || len(entries) == 0 || slices.ContainsFunc(entries, func(e os.DirEntry) bool { return !e.IsDir() && OfTable(e.Name()) })
 }
 
 // tableSuffixes are of files that only a database has. (db.opt is in every one that
@@ -205,7 +205,7 @@ func holdsTables(dir string) bool {
 		if err != nil {
 			return err
 		}
-		if !e.IsDir() && ofTable(e.Name()) {
+		if !e.IsDir() && OfTable(e.Name()) {
 			return found
 		}
 		return nil
@@ -213,7 +213,7 @@ func holdsTables(dir string) bool {
 	return err != nil
 }
 
-// ofTable says whether only a database has files of that name.
-func ofTable(name string) bool {
+// OfTable says whether only a database has files of that name.
+func OfTable(name string) bool {
 	return name == "db.opt" || slices.Contains(tableSuffixes, path.Ext(name)) && !strings.HasPrefix(name, "#sql")
 }

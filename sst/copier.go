@@ -1,0 +1,196 @@
+package sst
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"wsrep_sst_rsync_tunnel/sst/plan"
+	"wsrep_sst_rsync_tunnel/transfer"
+	"wsrep_sst_rsync_tunnel/transfer/ext"
+)
+
+// A copier brings the donor's files to a joiner of ours: in rounds while mariadbd
+// writes on, and exactly while it is locked (docs/own-protocol.md). Lists go by rsync
+// sessions, contents by streams.
+type copier struct {
+	*donor
+	sender *ext.Sender
+	memory *ext.Memory
+	skip   skipping
+	names  *idNames
+
+	copies map[fileKey]copied              // what the joiner has
+	marks  map[plan.Root][sha256.Size]byte // the lists that it has
+	rounds int
+	sent   atomic.Int64 // bytes of content, as they went over the wire
+	read   atomic.Int64 // bytes of files
+}
+
+func newCopier(d *donor) *copier {
+	c := &copier{
+		donor: d, memory: ext.NewMemory(""), skip: newSkipping(), names: newIDNames(),
+		copies: map[fileKey]copied{}, marks: map[plan.Root][sha256.Size]byte{},
+	}
+	c.sender = ext.New(ext.Options{
+		Connections: min(d.settings.BackupThreads, maxStreams), Dial: d.dialStream, Memory: c.memory, Sums: d.oldData,
+		Progress: func(read, sent int64) {
+			c.read.Add(read)
+			c.sent.Add(sent)
+			d.sent.Add(sent)
+		},
+		Log: func(line string) { d.infof("%s", line) },
+	})
+	return c
+}
+
+// maxStreams is the most that a Sender takes.
+const maxStreams = 16
+
+func (c *copier) close() {
+	c.sender.Close()
+	c.memory.Close()
+}
+
+// bring makes the joiner's lists those of the census, where they differ, and forgets
+// what is in none of them: it is gone at the joiner, too.
+func (c *copier) bring(ctx context.Context, now *census) error {
+	var due []*rootList
+	for _, l := range now.lists {
+		if c.marks[l.Root] != l.mark {
+			due = append(due, l)
+		}
+	}
+	if len(due) == 0 {
+		return nil
+	}
+	keys := now.keys()
+	c.memory.Keep(func(root uint8, name string) bool { return keys[fileKey{root, name}] || name == plan.BinlogArchive })
+	for key := range c.copies {
+		if !keys[key] {
+			delete(c.copies, key)
+		}
+	}
+	if len(c.marks) == 0 {
+		// The first of all takes the joiner's data directory from untouched to incomplete.
+		if err := c.list(ctx, due[0]); err != nil {
+			return err
+		}
+		due = due[1:]
+	}
+	if err := inParallel(ctx, len(due), due, c.list); err != nil {
+		return err
+	}
+	for _, l := range now.lists {
+		c.marks[l.Root] = l.mark
+	}
+	return nil
+}
+
+// list runs one list session. Names that went away meanwhile are the next one's.
+func (c *copier) list(ctx context.Context, l *rootList) error {
+	o := c.options(l.Session, l.rules)
+	o.ListOnly = true
+	return c.again(ctx, func(ctx context.Context) error {
+		err := c.pushSource(ctx, l.source(), "the list of "+l.Dir, o)
+		if isVanished(err) {
+			err = nil
+		}
+		return err
+	})
+}
+
+// A tally says what one pass did.
+type tally struct {
+	files      int
+	read, sent int64
+	took       time.Duration
+}
+
+// send brings the contents of files, and notes how each was copied. The error is the
+// end of the SST; missing tells of files that were not copied.
+func (c *copier) send(ctx context.Context, files []ext.File) (t tally, missing []error, err error) {
+	began, read, sent := time.Now(), c.read.Load(), c.sent.Load()
+	results, err := c.sender.Send(ctx, files)
+	if err != nil {
+		return t, nil, c.sendError(ctx, err)
+	}
+	for i, r := range results {
+		key := fileKey{files[i].Root, files[i].Name}
+		if r.Err == nil {
+			c.copies[key] = copiedBy(r)
+			continue
+		}
+		delete(c.copies, key)
+		if !errors.Is(r.Err, fs.ErrNotExist) {
+			missing = append(missing, r.Err)
+		}
+	}
+	return tally{len(files), c.read.Load() - read, c.sent.Load() - sent, time.Since(began)}, missing, nil
+}
+
+func (c *copier) sendError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if _, gaveUp := errors.AsType[*ext.GaveUpError](err); gaveUp {
+		return fail(exitOther, fmt.Errorf("joiner %s: %w", peerName(c.joiner), err))
+	}
+	return fail(exitOther, &peerError{fmt.Errorf("send to joiner %s: %w", peerName(c.joiner), err)})
+}
+
+// take plans anew and looks at everything. The selection is the caller's to close.
+func (c *copier) take(ctx context.Context, extra map[string]transfer.VirtualFile) (*selection, *census, error) {
+	if err := c.planAgain(ctx); err != nil {
+		return nil, nil, err
+	}
+	s, err := openSelection(c.plan, extra)
+	if err != nil {
+		return nil, nil, err
+	}
+	now, err := s.count(ctx)
+	if err != nil {
+		s.close()
+		return nil, nil, err
+	}
+	return s, now, nil
+}
+
+// files makes what is sent of some of a census.
+func (c *copier) files(some []*counted, wrap func(ext.Source) ext.Source) []ext.File {
+	files := make([]ext.File, len(some))
+	for i, f := range some {
+		files[i] = f.file(c.names, wrap)
+	}
+	return files
+}
+
+// bytesOf is the length of files together.
+func bytesOf(files []*counted) (n int64) {
+	for _, f := range files {
+		n += f.stamp.Size
+	}
+	return n
+}
+
+// vital are the files that must not be older than any page of a table: what they say
+// is done to it. They are copied last.
+func vital(f *counted) bool { return plan.Root(f.root) != plan.DataDir }
+
+func parted(files []*counted) (tables, last []*counted) {
+	files = slices.Clone(files)
+	i := 0
+	for _, f := range files {
+		if vital(f) {
+			last = append(last, f)
+		} else {
+			files[i], i = f, i+1
+		}
+	}
+	return files[:i], last
+}

@@ -1,0 +1,114 @@
+package sst
+
+import (
+	"context"
+	"time"
+)
+
+// The rounds before the lock. mariadbd writes on while they run, so nothing that they
+// copy has to be right, or even to be one state: what counts is how little is left for
+// the pass under the lock.
+
+const (
+	// smallRest: when a round has sent no more than this, another one would not make
+	// the pass under the lock any shorter.
+	smallRest = 16 << 20
+	// largeRest: files of this length together that the next round could settle are
+	// worth one.
+	largeRest = 256 << 20
+	// shrinks: a round that sends more than this part of the one before shows that
+	// mariadbd writes as fast as we copy.
+	shrinks = 0.75
+)
+
+// beforeLock runs the rounds, unless there is nothing to be gained by them.
+func (c *copier) beforeLock(ctx context.Context) error {
+	switch {
+	case !c.settings.Precopy:
+		c.infof("nothing is copied before the lock: precopy=off")
+	case c.settings.RejectsQueries:
+		c.infof("nothing is copied before the lock: wsrep_sst_donor_rejects_queries is on, so nobody is served meanwhile")
+	default:
+		c.tell("copying while the tables are in use")
+		return c.preCopy(ctx)
+	}
+	return nil
+}
+
+// preCopy runs the rounds. Its error is the end of the SST.
+func (c *copier) preCopy(ctx context.Context) error {
+	began := time.Now()
+	sel, now, err := c.take(ctx, nil)
+	if err != nil {
+		return err
+	}
+	due := c.due(now)
+	for before := int64(-1); ; {
+		t, err := c.round(ctx, now, due)
+		sel.close()
+		if err != nil {
+			return err
+		}
+		c.rounds++
+		if sel, now, err = c.take(ctx, nil); err != nil {
+			return err
+		}
+		due = c.due(now)
+		c.infof("round %d before the lock: %d files, %s read, %s sent in %.1f s; %s in %d files changed meanwhile",
+			c.rounds, t.files, bytesText(t.read), bytesText(t.sent), t.took.Seconds(), bytesText(bytesOf(due)), len(due))
+		if why := c.enough(t, before, due, time.Since(began)); why != "" {
+			c.infof("%s: now for the lock", why)
+			sel.close()
+			return nil
+		}
+		before = t.sent
+	}
+}
+
+// round copies the files that are due.
+func (c *copier) round(ctx context.Context, now *census, due []*counted) (tally, error) {
+	if err := c.bring(ctx, now); err != nil {
+		return tally{}, err
+	}
+	files := c.files(due, nil)
+	t, missing, err := c.send(ctx, files)
+	if err == nil && len(missing) > 0 {
+		c.infof("%d files were not copied yet, the first: %v", len(missing), missing[0])
+	}
+	return t, err
+}
+
+// due are the files that a round should copy: those that have changed since they were
+// copied, and those that were copied too soon after a change and would be safe now.
+func (c *copier) due(now *census) (due []*counted) {
+	clock := time.Now()
+	for i := range now.files {
+		f := &now.files[i]
+		last, known := c.copies[f.fileKey]
+		if !known || !last.whole || last.stamp != f.stamp ||
+			c.skip.mayRest(f) && !c.skip.settled(last) && c.skip.ripe(f, clock) {
+			due = append(due, f)
+		}
+	}
+	return due
+}
+
+// enough says why no further round is to be run; "" if one is.
+func (c *copier) enough(t tally, before int64, due []*counted, took time.Duration) string {
+	rest := bytesOf(due)
+	switch {
+	case len(due) == 0:
+		return "all files are copied"
+	case c.rounds >= c.settings.PrecopyRounds:
+		return "precopy-rounds is reached"
+	case c.settings.PrecopyMaxTime > 0 && took >= c.settings.PrecopyMaxTime:
+		return "precopy-max-time is reached"
+	case rest <= smallRest:
+		return "what has changed is small"
+	case c.rounds > 1 && t.sent <= smallRest && rest-t.read <= largeRest:
+		return "what changes in a round is small"
+	case c.rounds > 2 && float64(t.sent) > shrinks*float64(before) && rest-t.read <= largeRest:
+		return "what changes in a round does not shrink"
+	}
+	return ""
+}
