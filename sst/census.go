@@ -218,8 +218,11 @@ func (s listSource) Open(name string) (transfer.SourceFile, error) {
 	return nil, fmt.Errorf("open %q: no data is sent in a list session", name)
 }
 
-// file makes what the streams send of it. wrap may change how it is read.
-func (c *counted) file(names *idNames, wrap func(ext.Source) ext.Source) ext.File {
+// A wrapper changes how a file is read.
+type wrapper func(*counted, ext.Source) ext.Source
+
+// file makes what the streams send of it.
+func (c *counted) file(names *idNames, wrap wrapper) ext.File {
 	e := c.entry
 	return ext.File{
 		Root: c.root, Name: c.name, Size: c.stamp.Size, Mode: e.Mode & 0o7777, UID: e.UID, GID: e.GID,
@@ -230,10 +233,10 @@ func (c *counted) file(names *idNames, wrap func(ext.Source) ext.Source) ext.Fil
 				return nil, err
 			}
 			s, err := ext.FromSource(f)
-			if err == nil && wrap != nil {
-				s = wrap(s)
+			if err != nil {
+				return nil, err
 			}
-			return s, err
+			return wrap(c, s), nil
 		},
 	}
 }

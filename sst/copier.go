@@ -24,6 +24,8 @@ type copier struct {
 	memory *ext.Memory
 	skip   skipping
 	names  *idNames
+	cache  *pageCache
+	guest  atomic.Pointer[guest] // while the tables are in use
 
 	copies map[fileKey]copied              // what the joiner has
 	marks  map[plan.Root][sha256.Size]byte // the lists that it has
@@ -34,7 +36,7 @@ type copier struct {
 
 func newCopier(d *donor) *copier {
 	c := &copier{
-		donor: d, memory: ext.NewMemory(""), skip: newSkipping(), names: newIDNames(),
+		donor: d, memory: ext.NewMemory(""), skip: newSkipping(), names: newIDNames(), cache: newPageCache(),
 		copies: map[fileKey]copied{}, marks: map[plan.Root][sha256.Size]byte{},
 	}
 	c.sender = ext.New(ext.Options{
@@ -45,6 +47,12 @@ func newCopier(d *donor) *copier {
 			d.sent.Add(sent)
 		},
 		Log: func(line string) { d.infof("%s", line) },
+		Pace: func(ctx context.Context, n int) error {
+			if g := c.guest.Load(); g != nil {
+				return g.pace(ctx, n)
+			}
+			return nil
+		},
 	})
 	return c
 }
@@ -55,7 +63,11 @@ const maxStreams = 16
 func (c *copier) close() {
 	c.sender.Close()
 	c.memory.Close()
+	c.cache.giveBack()
 }
+
+// asOwner reads at full speed: the tables are locked.
+func (c *copier) asOwner(f *counted, s ext.Source) ext.Source { return c.cache.wrap(f.path(), s, true) }
 
 // bring makes the joiner's lists those of the census, where they differ, and forgets
 // what is in none of them: it is gone at the joiner, too.
@@ -162,7 +174,7 @@ func (c *copier) take(ctx context.Context, extra map[string]transfer.VirtualFile
 }
 
 // files makes what is sent of some of a census.
-func (c *copier) files(some []*counted, wrap func(ext.Source) ext.Source) []ext.File {
+func (c *copier) files(some []*counted, wrap wrapper) []ext.File {
 	files := make([]ext.File, len(some))
 	for i, f := range some {
 		files[i] = f.file(c.names, wrap)

@@ -56,12 +56,12 @@ func (c *copier) final(ctx context.Context, lockedAt time.Time) error {
 		}
 	}
 	tables, last := parted(due)
-	first := c.files(tables, nil)
+	first := c.files(tables, c.asOwner)
 	if extra.tar != nil {
 		first = append(first, extra.file(c.names))
 	}
 	var t tally
-	for _, files := range [][]ext.File{first, c.files(last, nil)} {
+	for _, files := range [][]ext.File{first, c.files(last, c.asOwner)} {
 		part, _, err := c.send(ctx, files) // what is missing shows in the fence
 		if err != nil {
 			return err
@@ -106,7 +106,7 @@ func (c *copier) fence(ctx context.Context, sel *selection, lockedAt time.Time) 
 		missing = nil
 		tables, last := parted(moved)
 		for _, part := range [][]*counted{tables, last} {
-			_, errs, err := c.send(ctx, c.files(part, nil))
+			_, errs, err := c.send(ctx, c.files(part, c.asOwner))
 			if err != nil {
 				return err
 			}

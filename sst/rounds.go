@@ -3,6 +3,8 @@ package sst
 import (
 	"context"
 	"time"
+
+	"wsrep_sst_rsync_tunnel/transfer/ext"
 )
 
 // The rounds before the lock. mariadbd writes on while they run, so nothing that they
@@ -37,6 +39,12 @@ func (c *copier) beforeLock(ctx context.Context) error {
 
 // preCopy runs the rounds. Its error is the end of the SST.
 func (c *copier) preCopy(ctx context.Context) error {
+	g := newGuest(c.settings.PrecopyRate)
+	c.guest.Store(g)
+	defer func() {
+		c.guest.Store(nil)
+		g.close()
+	}()
 	began := time.Now()
 	sel, now, err := c.take(ctx, nil)
 	if err != nil {
@@ -70,8 +78,12 @@ func (c *copier) round(ctx context.Context, now *census, due []*counted) (tally,
 	if err := c.bring(ctx, now); err != nil {
 		return tally{}, err
 	}
-	files := c.files(due, nil)
-	t, missing, err := c.send(ctx, files)
+	g := c.guest.Load()
+	c.cache.refill()
+	t, missing, err := c.send(ctx, c.files(due, func(f *counted, s ext.Source) ext.Source {
+		// What has changed since the round before will have changed under the lock, too.
+		return g.wrap(c.cache.wrap(f.path(), s, c.rounds > 0))
+	}))
 	if err == nil && len(missing) > 0 {
 		c.infof("%d files were not copied yet, the first: %v", len(missing), missing[0])
 	}

@@ -1,0 +1,131 @@
+package sst
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"wsrep_sst_rsync_tunnel/transfer/ext"
+)
+
+// Before the lock the donor is a guest on a server that is at work. What it reads goes
+// through a few threads of low priority, at no more than the rate that it may have, and
+// leaves the page cache as it was. Priorities belong to threads, and an ordinary user
+// cannot take a lower one back: so these threads do nothing else, and end with the
+// rounds.
+
+const (
+	guestNice = 10
+	// guestIO is the last level of the class that all share ("best effort", 7): idle
+	// would not move at all on a busy disk.
+	guestIO = ioprioBestEffort<<13 | 7
+
+	ioprioBestEffort   = 2
+	ioprioWhoProcess   = 1
+	maxGuests, perCPUs = 4, 4
+)
+
+// guestThreads is a quarter of the CPUs, 1 to 4.
+func guestThreads() int { return min(max(runtime.GOMAXPROCS(0)/perCPUs, 1), maxGuests) }
+
+// A guest reads.
+type guest struct {
+	jobs chan readJob
+	rate rateLimit
+	wait sync.WaitGroup
+}
+
+type readJob struct {
+	file ext.Source
+	p    []byte
+	off  int64
+	done chan<- readDone
+}
+
+type readDone struct {
+	n   int
+	err error
+}
+
+// newGuest starts the threads. rate is in bytes a second, 0 for no limit.
+func newGuest(rate int64) *guest {
+	g := &guest{jobs: make(chan readJob), rate: rateLimit{rate: rate}}
+	for range guestThreads() {
+		g.wait.Go(g.work)
+	}
+	return g
+}
+
+// work is the life of a thread. It is not unlocked, so that it ends with its goroutine.
+func (g *guest) work() {
+	runtime.LockOSThread()
+	// What the kernel refuses is not ours to insist on.
+	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), guestNice)
+	_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, ioprioWhoProcess, 0, guestIO)
+	for j := range g.jobs {
+		n, err := j.file.ReadAt(j.p, j.off)
+		j.done <- readDone{n, err}
+	}
+}
+
+// close ends the threads. Nobody may be reading.
+func (g *guest) close() {
+	close(g.jobs)
+	g.wait.Wait()
+}
+
+// wrap makes a file that is read by the guest.
+func (g *guest) wrap(s ext.Source) ext.Source { return guestFile{s, g} }
+
+type guestFile struct {
+	ext.Source
+	guest *guest
+}
+
+// ReadAt implements io.ReaderAt.
+func (f guestFile) ReadAt(p []byte, off int64) (int, error) {
+	done := make(chan readDone, 1)
+	f.guest.jobs <- readJob{f.Source, p, off, done}
+	d := <-done
+	return d.n, d.err
+}
+
+// pace waits until n more bytes may be read.
+func (g *guest) pace(ctx context.Context, n int) error { return g.rate.take(ctx, n) }
+
+// A rateLimit spreads bytes evenly over time.
+type rateLimit struct {
+	rate int64 // bytes a second, 0: no limit
+
+	mu   sync.Mutex
+	next time.Time
+}
+
+// take waits for the turn of n bytes.
+func (l *rateLimit) take(ctx context.Context, n int) error {
+	if l.rate <= 0 {
+		return nil
+	}
+	l.mu.Lock()
+	now := time.Now()
+	if l.next.Before(now) {
+		l.next = now
+	}
+	at := l.next
+	l.next = l.next.Add(time.Duration(float64(n) / float64(l.rate) * float64(time.Second)))
+	l.mu.Unlock()
+	if at.Sub(now) <= 0 {
+		return nil
+	}
+	t := time.NewTimer(at.Sub(now))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,239 @@
+package sst
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"wsrep_sst_rsync_tunnel/transfer/ext"
+)
+
+// What a donor reads fills the page cache, and takes it from those who live there. So
+// parts of files that were not cached before are given back after they were read. Files
+// that will be read again under the lock are an exception, as long as memory is ample:
+// what is in the cache then is read many times faster.
+
+// cachePart is the unit of giving back.
+const cachePart = 1 << 20
+
+// A coldMap knows which parts of a file were not in the page cache.
+type coldMap struct {
+	size int64
+	all  bool
+	bits []uint64
+}
+
+func (m *coldMap) cold(part int64) bool {
+	return m.all || part/64 < int64(len(m.bits)) && m.bits[part/64]&(1<<(part%64)) != 0
+}
+
+// end is where a part ends.
+func (m *coldMap) end(part int64) int64 { return min((part+1)*cachePart, m.size) }
+
+// lookCold looks at a file that nobody has read yet on our behalf. A file that cannot be
+// asked about counts as cached: nothing of it is given back.
+func lookCold(fd int, size int64) *coldMap {
+	m := &coldMap{size: size}
+	cached, ok := cachedPages(fd, 0, size)
+	if ok && cached == 0 {
+		m.all = true
+		return m
+	}
+	parts := (size + cachePart - 1) / cachePart
+	m.bits = make([]uint64, (parts+63)/64)
+	for part := range parts {
+		if ok {
+			cached, ok = cachedPages(fd, part*cachePart, m.end(part)-part*cachePart)
+		}
+		if !ok {
+			return m.lookMapped(fd)
+		}
+		if cached == 0 {
+			m.bits[part/64] |= 1 << (part % 64)
+		}
+	}
+	return m
+}
+
+// sysCachestat is the same on all architectures (Linux 6.5).
+const sysCachestat = 451
+
+// cachedPages asks cachestat(2) for a range.
+func cachedPages(fd int, off, n int64) (pages uint64, ok bool) {
+	if n <= 0 {
+		return 0, false
+	}
+	ask := struct{ off, n uint64 }{uint64(off), uint64(n)}
+	var got struct{ cache, dirty, writeback, evicted, recently uint64 }
+	_, _, errno := unix.Syscall6(sysCachestat, uintptr(fd), uintptr(unsafe.Pointer(&ask)), uintptr(unsafe.Pointer(&got)), 0, 0, 0)
+	return got.cache, errno == 0
+}
+
+// mapWindow is how much of a file is mapped at a time.
+const mapWindow = 64 << 20
+
+// lookMapped does the same by mincore(2), on older kernels.
+func (m *coldMap) lookMapped(fd int) *coldMap {
+	clear(m.bits)
+	page := int64(os.Getpagesize())
+	vec := make([]byte, mapWindow/page)
+	for off := int64(0); off < m.size; off += mapWindow {
+		n := min(mapWindow, m.size-off)
+		b, err := unix.Mmap(fd, off, int(n), unix.PROT_READ, unix.MAP_SHARED)
+		if err != nil {
+			return m
+		}
+		_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&b[0])), uintptr(n), uintptr(unsafe.Pointer(&vec[0])))
+		unix.Munmap(b)
+		if errno != 0 {
+			return m
+		}
+		m.mark(off, n, page, vec)
+	}
+	return m
+}
+
+func (m *coldMap) mark(off, n, page int64, vec []byte) {
+	for at := int64(0); at < n; at += cachePart {
+		cold := true
+		for i := at / page; i < (min(at+cachePart, n)+page-1)/page; i++ {
+			cold = cold && vec[i]&1 == 0
+		}
+		if part := (off + at) / cachePart; cold {
+			m.bits[part/64] |= 1 << (part % 64)
+		}
+	}
+}
+
+// A pageCache gives back what was read.
+type pageCache struct {
+	mu   sync.Mutex
+	kept map[string]*coldMap // files, by path, of which nothing has been given back yet
+	room int64               // bytes that may still be kept
+	drop func(fd int, off, n int64)
+}
+
+func newPageCache() *pageCache {
+	return &pageCache{kept: map[string]*coldMap{}, drop: dontNeed}
+}
+
+func dontNeed(fd int, off, n int64) { _ = unix.Fadvise(fd, off, n, unix.FADV_DONTNEED) }
+
+// keepShare is the part of the memory available that may be used for what is read
+// again under the lock.
+const keepShare = 4
+
+// refill sets how much may be kept, as memory is now.
+func (c *pageCache) refill() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.room = memoryAvailable() / keepShare
+	for _, m := range c.kept {
+		c.room -= m.size
+	}
+}
+
+// memoryAvailable is the kernel's guess, 0 if it makes none.
+func memoryAvailable() int64 {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "MemAvailable:"); ok {
+			n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			return n << 10
+		}
+	}
+	return 0
+}
+
+// wrap makes a file whose parts are given back as they are read; with keep, only when
+// all is over.
+func (c *pageCache) wrap(path string, s ext.Source, keep bool) ext.Source {
+	fd, ok := descriptor(s)
+	st, err := s.Stat()
+	if !ok || err != nil || st.Size == 0 {
+		return s
+	}
+	c.mu.Lock()
+	m := c.kept[path]
+	c.mu.Unlock()
+	if m != nil {
+		return s
+	}
+	m = lookCold(fd, st.Size)
+	if keep && c.keep(path, m) {
+		return s
+	}
+	return coldFile{s, fd, m, c.drop}
+}
+
+func (c *pageCache) keep(path string, m *coldMap) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m.size > c.room {
+		return false
+	}
+	c.room -= m.size
+	c.kept[path] = m
+	return true
+}
+
+// giveBack gives back what was kept.
+func (c *pageCache) giveBack() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for path, m := range c.kept {
+		f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+		if err != nil {
+			continue // gone
+		}
+		for part := int64(0); part*cachePart < m.size; part++ {
+			if m.cold(part) {
+				c.drop(int(f.Fd()), part*cachePart, m.end(part)-part*cachePart)
+			}
+		}
+		f.Close()
+	}
+	clear(c.kept)
+}
+
+// descriptor is that of a file of the file system, valid until it is closed.
+func descriptor(s ext.Source) (int, bool) {
+	f, ok := s.(syscall.Conn)
+	if !ok {
+		return 0, false
+	}
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+	fd := -1
+	err = raw.Control(func(n uintptr) { fd = int(n) })
+	return fd, err == nil
+}
+
+// A coldFile gives back what was read of it.
+type coldFile struct {
+	ext.Source
+	fd   int
+	cold *coldMap
+	drop func(fd int, off, n int64)
+}
+
+// ReadAt implements io.ReaderAt. A part is given back when its end has been read.
+func (f coldFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.Source.ReadAt(p, off)
+	for part := off / cachePart; part*cachePart < off+int64(n); part++ {
+		if end := f.cold.end(part); f.cold.cold(part) && end <= off+int64(n) {
+			f.drop(f.fd, part*cachePart, end-part*cachePart)
+		}
+	}
+	return n, err
+}
