@@ -110,7 +110,7 @@ func TestSST(t *testing.T) {
 				t.Error("the joiner's key file was changed")
 			}
 			donor.says("rsync_tunnel SST started on donor", "Tables flushed at "+testUUID+":42 0 after", "joiner 127.0.0.1 (certificate CN=localhost) connected",
-				"tables were locked for", "Sending continue to donor", "rsync_tunnel SST completed on donor")
+				"under its lock", "Sending continue to donor", "rsync_tunnel SST completed on donor")
 			joiner.says("rsync_tunnel SST started on joiner", "listening on", "donor 127.0.0.1 (certificate CN=localhost) connected",
 				"Galera co-ords from recovery: "+testUUID+":42 0", "rsync_tunnel SST completed on joiner")
 			for _, n := range []*node{donor, joiner} {

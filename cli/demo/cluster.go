@@ -114,7 +114,7 @@ func (d *clusterDemo) join(ctx context.Context) error {
 			return err
 		}
 		d.say("node2 joined by SST, from an empty data directory, in %.1f s", time.Since(began).Seconds())
-		if err := d.told(mark, "SST completed on donor", "tables were locked for"); err != nil {
+		if err := d.told(mark, "SST completed on donor", "under its lock"); err != nil {
 			return err
 		}
 		d.say("       a client wrote %d transactions to node1 meanwhile, the longest took %.2f s", writer.transactions, writer.longest.Seconds())
