@@ -36,7 +36,7 @@ type copier struct {
 
 func newCopier(d *donor) *copier {
 	c := &copier{
-		donor: d, memory: ext.NewMemory(""), skip: newSkipping(), names: newIDNames(), cache: newPageCache(),
+		donor: d, memory: ext.NewMemory(""), skip: d.seams.skipping(), names: newIDNames(), cache: newPageCache(),
 		copies: map[fileKey]copied{}, marks: map[plan.Root][sha256.Size]byte{},
 	}
 	c.sender = ext.New(ext.Options{

@@ -13,6 +13,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// lockFirst makes the donor ask for the lock before it copies, and neither side wait for
+// long for the other to come again.
+var lockFirst = []string{"precopy=off", "sst-reconnect-timeout=0.5", "sst-reconnect-timeout-locked=0.5"}
+
 // signal sends a signal to the program itself (or the shell that became it).
 func (n *node) signal(s syscall.Signal) {
 	n.t.Helper()
@@ -145,7 +149,7 @@ func TestJoinerThatWillNotTakeTheState(t *testing.T) {
 }
 
 func TestMariadbdThatCannotLock(t *testing.T) {
-	donor, joiner := newCluster(t).pair()
+	donor, joiner := newCluster(t).pair(lockFirst...)
 	database(t, joiner.dir)
 	write(t, joiner.dir, grastateFile, "")
 	same := untouched(joiner)
@@ -164,7 +168,7 @@ func TestEndByASignalWhileTheDonorWaits(t *testing.T) {
 		syscall.SIGTERM: exitSignal, syscall.SIGINT: exitSignal, syscall.SIGQUIT: exitSignal, syscall.SIGHUP: exitPipe,
 	} {
 		t.Run(s.String(), func(t *testing.T) {
-			donor, joiner := newCluster(t).pair()
+			donor, joiner := newCluster(t).pair(lockFirst...)
 			donor.donate(joiner.ready(), "")
 			donor.expect("flush tables")
 			donor.signal(s)
@@ -182,7 +186,7 @@ func TestEndByASignalWhileTheDonorWaits(t *testing.T) {
 // would take the answer meant for the next SST.
 func TestMariadbdKilled(t *testing.T) {
 	t.Run("at the donor, while it waits for the lock", func(t *testing.T) {
-		donor, joiner := newCluster(t).pair()
+		donor, joiner := newCluster(t).pair(lockFirst...)
 		port := joiner.ready()
 		donor.start(donorArgs(port, ""))
 		donor.expect("flush tables")
@@ -194,7 +198,7 @@ func TestMariadbdKilled(t *testing.T) {
 		joiner.says("gave up: mariadbd, which started this SST, is gone", "datadir untouched")
 	})
 	t.Run("at the joiner, before anybody comes", func(t *testing.T) {
-		_, joiner := newCluster(t).pair()
+		_, joiner := newCluster(t).pair(lockFirst...)
 		port := freePort(t)
 		joiner.start(fmt.Sprintf("--role joiner --address localhost:%d", port))
 		joiner.expect(fmt.Sprintf("ready localhost:%d/rsync_tunnel_sst", port))
@@ -245,7 +249,7 @@ func (n *node) noInnoDB() {
 // What a donor killed in the middle leaves must be no InnoDB for mariadbd, and a
 // second attempt must not stumble over it.
 func TestDonorKilledInTheMiddle(t *testing.T) {
-	donor, joiner := newCluster(t).pair()
+	donor, joiner := newCluster(t).pair(lockFirst...)
 	database(t, joiner.dir)
 	write(t, joiner.dir, grastateFile, "")
 	inTheMiddle(donor, joiner)
@@ -275,7 +279,7 @@ func TestDonorKilledInTheMiddle(t *testing.T) {
 }
 
 func TestJoinerKilledInTheMiddle(t *testing.T) {
-	donor, joiner := newCluster(t).pair()
+	donor, joiner := newCluster(t).pair(lockFirst...)
 	database(t, joiner.dir)
 	write(t, joiner.dir, grastateFile, "")
 	inTheMiddle(donor, joiner)
@@ -300,7 +304,7 @@ func TestJoinerKilledInTheMiddle(t *testing.T) {
 
 func TestSignalInTheMiddleIsToldToTheOtherSide(t *testing.T) {
 	t.Run("from the donor", func(t *testing.T) {
-		donor, joiner := newCluster(t).pair()
+		donor, joiner := newCluster(t).pair(lockFirst...)
 		inTheMiddle(donor, joiner)
 		donor.signal(syscall.SIGTERM)
 		donor.exit(exitSignal)
@@ -308,7 +312,7 @@ func TestSignalInTheMiddleIsToldToTheOtherSide(t *testing.T) {
 		joiner.says("gave up: ended by the signal terminated", "datadir incomplete")
 	})
 	t.Run("from the joiner", func(t *testing.T) {
-		donor, joiner := newCluster(t).pair()
+		donor, joiner := newCluster(t).pair(lockFirst...)
 		inTheMiddle(donor, joiner)
 		joiner.signal(syscall.SIGTERM)
 		joiner.exit(exitSignal)

@@ -70,6 +70,7 @@ func (c *copier) final(ctx context.Context, lockedAt time.Time) error {
 	}
 	c.infof("under the lock: %d files compared, %s read, %s sent in %.2f s; %d files, %s, had not changed",
 		t.files, bytesText(t.read), bytesText(t.sent), t.took.Seconds(), len(now.files)-len(due), bytesText(rest))
+	c.seams.beforeFence()
 	return c.fence(ctx, sel, lockedAt)
 }
 

@@ -46,17 +46,31 @@ func Main(argv, environ []string, stdin, stdout, stderr *os.File) int {
 	}
 	r := &run{
 		args: args, environ: environ, stdin: stdin, log: log,
-		out: report.NewDialogue(stdout, limit), watch: newServerWatch(),
+		out: report.NewDialogue(stdout, limit), watch: newServerWatch(), seams: realSeams(),
 	}
-	err = r.whole()
+	return r.status()
+}
+
+// status runs the SST to its end.
+func (r *run) status() int {
+	err := r.whole()
 	if err == nil {
 		return 0
 	}
 	if _, said := errors.AsType[saidError](err); !said {
-		log.Error(err)
+		r.log.Error(err)
 	}
 	return statusOf(err)
 }
+
+// seams are where tests reach in.
+type seams struct {
+	skipping func() skipping
+	// beforeFence is called under the lock, when everything has been copied once.
+	beforeFence func()
+}
+
+func realSeams() seams { return seams{skipping: newSkipping, beforeFence: func() {}} }
 
 // A run is what both roles share.
 type run struct {
@@ -66,6 +80,7 @@ type run struct {
 	log     *report.Log
 	out     *report.Dialogue
 	watch   serverWatch
+	seams   seams
 
 	settings *Settings
 	root     *os.Root // the data directory

@@ -47,6 +47,8 @@ func TestDefaultSettings(t *testing.T) {
 		PageSize: 16384, BackupThreads: runtime.GOMAXPROCS(0), MaxBinlogs: 1,
 		Silence: 300 * time.Second, ConnectTimeout: 10 * time.Second,
 		HandshakeTimeout: 30 * time.Second, PreviousTimeout: 30 * time.Second,
+		Precopy: true, PrecopyRounds: 6, PrecopyMaxTime: time.Hour,
+		Reconnect: 60 * time.Second, ReconnectLocked: 10 * time.Second, SilenceLocked: 60 * time.Second,
 	}
 	want.host = "h"
 	if !reflect.DeepEqual(got, want) {
