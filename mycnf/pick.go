@@ -11,14 +11,14 @@ import (
 // other text only the names without version are listed.
 func ServerGroups(version string) []string {
 	groups := []string{"mysqld", "server", "mariadb", "mariadbd", "client-server", "galera"}
-	if v := series(version); v != "" {
+	if v := Series(version); v != "" {
 		groups = append(groups, "mysqld-"+v, "mariadb-"+v, "mariadbd-"+v)
 	}
 	return groups
 }
 
-// series is the X.Y at the start of a server version, or "".
-func series(version string) string {
+// Series is the X.Y at the start of a server version, or "" if it does not start so.
+func Series(version string) string {
 	major, rest, ok := strings.Cut(version, ".")
 	minor := rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789"))]
 	if !ok || minor == "" || major == "" || strings.Trim(major, "0123456789") != "" {
@@ -32,7 +32,24 @@ func series(version string) string {
 // and "--mariadbd" stand for ServerGroups. With a suffix S in force, g also
 // means gS [97].
 func (f *Files) Options(groups ...string) []Option {
-	asked := f.asked(groups)
+	var names []string
+	for _, g := range groups {
+		if g == "--mysqld" || g == "--mariadbd" {
+			names = append(names, ServerGroups(f.version)...)
+		} else {
+			names = append(names, g)
+		}
+	}
+	return f.named(names)
+}
+
+// named gives the options of the groups of these names.
+func (f *Files) named(names []string) []Option {
+	asked := make(map[string]bool, 2*len(names))
+	for _, g := range names {
+		asked[foldGroup(g)] = true
+		asked[foldGroup(g+f.suffix)] = true
+	}
 	var found []Option
 	for _, e := range f.options {
 		if asked[e.group] {
@@ -42,23 +59,22 @@ func (f *Files) Options(groups ...string) []Option {
 	return found
 }
 
-// asked is the set of groups that match, names folded.
-func (f *Files) asked(groups []string) map[string]bool {
-	set := make(map[string]bool)
-	add := func(g string) {
-		set[foldGroup(g)] = true
-		set[foldGroup(g+f.suffix)] = true
-	}
-	for _, g := range groups {
-		if g != "--mysqld" && g != "--mariadbd" {
-			add(g)
-			continue
-		}
-		for _, s := range ServerGroups(f.version) {
-			add(s)
-		}
-	}
-	return set
+// NeedVersion tells whether there is an option in a group that one version of the
+// server reads, as [mariadb-10.11]: without such a group "--mysqld" means the same
+// for every version.
+func (f *Files) NeedVersion() bool {
+	return slices.ContainsFunc(f.options, func(e entry) bool {
+		name, version, _ := strings.Cut(e.group, "-")
+		return (name == "mysqld" || name == "mariadb" || name == "mariadbd") && Series(version) != ""
+	})
+}
+
+// ForServer gives the same files as a server of that version reads them; the version
+// is one as in LoadOptions.
+func (f *Files) ForServer(version string) *Files {
+	g := *f
+	g.version = version
+	return &g
 }
 
 // foldGroup lowers a group name in latin1, whatever the file is written in.
