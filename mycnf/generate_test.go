@@ -54,7 +54,7 @@ func anyLine(rng *rand.Rand, version string) string {
 			several(rng, 4, "/", pathBits...) + pickOne(rng, []string{"", "", "", "", " ", "\r", "#", "/"})
 	case 9:
 		return pickOne(rng, []string{"!include inner.cnf", "!includedir d", "!includedir ./d//", "!includedir link/../d", "!include ~/inner.cnf",
-			"!include main.cnf", "!include " + strings.Repeat("./", 250) + "inner.cnf", "!include", "!includedir none"})
+			"!include " + strings.Repeat("./", 250) + "inner.cnf", "!include", "!includedir none"})
 	case 10:
 		return anyBytes(rng, 40)
 	}
@@ -119,7 +119,7 @@ func undefined(file string) bool {
 
 // batch is how many files the main file includes: to start the real program takes
 // longer than to read them.
-const batch = 12
+const batch = 32
 
 // anyRound makes files, and a command line.
 func anyRound(rng *rand.Rand, version string) round {
