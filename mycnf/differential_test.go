@@ -57,6 +57,10 @@ func TestSameAsTheRealProgram(t *testing.T) {
 	defer cancel()
 	for n := range runtime.GOMAXPROCS(0) {
 		p := newPair(t, program)
+		if n == 0 { // one of them does without LoadOptions.Dir, as the command does
+			t.Chdir(p.dir)
+			p.base = ""
+		}
 		rng := rand.New(rand.NewPCG(seed, uint64(n)))
 		workers.Go(func() {
 			for compared.Load() < want && ctx.Err() == nil {
@@ -100,6 +104,7 @@ func (r round) String() string {
 type pair struct {
 	program string
 	dir     string
+	base    string // LoadOptions.Dir: the same
 	about   string // what the real one says to --version
 	version string // of the server that it belongs to
 	written map[string]string
@@ -110,7 +115,8 @@ var roundDirs = []string{"d", "d/x.cnf", "sub", "real/sub", "home", "home/h"}
 
 func newPair(t *testing.T, program string) *pair {
 	t.Helper()
-	p := &pair{program: program, dir: t.TempDir(), written: map[string]string{}}
+	dir := t.TempDir()
+	p := &pair{program: program, dir: dir, base: dir, written: map[string]string{}}
 	for _, d := range roundDirs {
 		if err := os.MkdirAll(filepath.Join(p.dir, d), 0o700); err != nil {
 			t.Fatal(err)
@@ -178,7 +184,7 @@ func (p *pair) compare(ctx context.Context, r round) (files int, diff string) {
 	var out strings.Builder
 	var said []string
 	status := PrintDefaults(r.args, Printing{
-		LoadOptions: LoadOptions{Dir: p.dir, LookupEnv: func(n string) (string, bool) { v, ok := r.env[n]; return v, ok }},
+		LoadOptions: LoadOptions{Dir: p.base, LookupEnv: func(n string) (string, bool) { v, ok := r.env[n]; return v, ok }},
 		Version:     func(*Files) string { return p.version },
 		Out:         &out, Say: func(s string) { said = append(said, s) }, About: p.about, Help: helpMark,
 	})

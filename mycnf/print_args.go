@@ -267,15 +267,15 @@ func (p *printArgs) unknown(arg string, variable, loose bool) {
 func moved(name string) string {
 	switch name {
 	case "--defaults-file", "--defaults-extra-file", "--defaults-group-suffix":
-		return " at this place: " + name + "=VALUE has to stand before all other arguments, and once"
+		return " at this place\nhint: put " + name + "=VALUE before all other arguments, once"
 	case "--print-defaults":
-		return " at this place: only --no-defaults or --defaults-… may stand before it"
+		return " at this place\nhint: put it before all arguments but --no-defaults and --defaults-…"
 	case "-c", "--config-file":
-		return ", which old releases had: now it is --defaults-file=FILE, before all other arguments"
+		return "\nhint: instead of that of old releases put --defaults-file=FILE before all other arguments"
 	case "-e", "--extra-file":
-		return ", which old releases had: now it is --defaults-extra-file=FILE, before all other arguments"
+		return "\nhint: instead of that of old releases put --defaults-extra-file=FILE before all other arguments"
 	case "-g":
-		return ", which old releases had: now it is --defaults-group-suffix=SUFFIX, before all other arguments"
+		return "\nhint: instead of that of old releases put --defaults-group-suffix=SUFFIX before all other arguments"
 	}
 	return ""
 }
