@@ -86,16 +86,32 @@ func longLine(rng *rand.Rand) string {
 // anyText is a file of such lines. Not among them is a line for which the real
 // program reads outside its buffer.
 func anyText(rng *rand.Rand, version string) string {
+	return textOf(rng, func() string { return anyLine(rng, version) })
+}
+
+// leafText is a file that seldom includes others: files that include each other take
+// most of the time.
+func leafText(rng *rand.Rand, version string) string {
+	return textOf(rng, func() string {
+		line := anyLine(rng, version)
+		if strings.Contains(line, "!") && rng.IntN(8) > 0 {
+			return pickOne(rng, plainLines)
+		}
+		return line
+	})
+}
+
+func textOf(rng *rand.Rand, line func() string) string {
 	for {
 		var s strings.Builder
 		if rng.IntN(10) > 0 {
 			s.WriteString("[g]\n") // or most files would be in error at their first line
 		}
 		for range rng.IntN(10) {
-			s.WriteString(anyLine(rng, version) + pickOne(rng, []string{"\n", "\n", "\n", "\n", "\r\n"}))
+			s.WriteString(line() + pickOne(rng, []string{"\n", "\n", "\n", "\n", "\r\n"}))
 		}
 		if rng.IntN(4) == 0 {
-			s.WriteString(anyLine(rng, version))
+			s.WriteString(line())
 		}
 		if !undefined(s.String()) {
 			return s.String()
@@ -134,7 +150,7 @@ func anyRound(rng *rand.Rand, version string) round {
 	for _, name := range []string{"inner.cnf", "d/b.cnf", "d/a.cnf", "d/.cnf", "d/~.cnf", "home/inner.cnf", "home/.my.cnf", "home/h/.my.cnf", "sub/my.cnf", "real/sub/inner.cnf", "real/inner.cnf"} {
 		r.files[name] = ""
 		if rng.IntN(3) == 0 {
-			r.files[name] = anyText(rng, version)
+			r.files[name] = leafText(rng, version)
 		}
 	}
 	r.count = batch + 1
