@@ -32,6 +32,11 @@ func Series(version string) string {
 // and "--mariadbd" stand for ServerGroups. With a suffix S in force, g also
 // means gS [97].
 func (f *Files) Options(groups ...string) []Option {
+	return f.named(f.names(groups))
+}
+
+// names puts the server's groups in the place of "--mysqld".
+func (f *Files) names(groups []string) []string {
 	var names []string
 	for _, g := range groups {
 		if g == "--mysqld" || g == "--mariadbd" {
@@ -40,16 +45,12 @@ func (f *Files) Options(groups ...string) []Option {
 			names = append(names, g)
 		}
 	}
-	return f.named(names)
+	return names
 }
 
 // named gives the options of the groups of these names.
 func (f *Files) named(names []string) []Option {
-	asked := make(map[string]bool, 2*len(names))
-	for _, g := range names {
-		asked[foldGroup(g)] = true
-		asked[foldGroup(g+f.suffix)] = true
-	}
+	asked := f.asked(names)
 	var found []Option
 	for _, e := range f.options {
 		if asked[e.group] {
@@ -57,6 +58,16 @@ func (f *Files) named(names []string) []Option {
 		}
 	}
 	return found
+}
+
+// asked is the set of groups that match, names folded.
+func (f *Files) asked(names []string) map[string]bool {
+	set := make(map[string]bool, 2*len(names))
+	for _, g := range names {
+		set[foldGroup(g)] = true
+		set[foldGroup(g+f.suffix)] = true
+	}
+	return set
 }
 
 // NeedVersion tells whether there is an option in a group that one version of the
@@ -149,9 +160,10 @@ func (f *Files) turns(groups []string) []string {
 }
 
 func (f *Files) last(group, key string) (Option, bool) {
-	for _, o := range slices.Backward(f.Options(group)) {
-		if o.Name() == key {
-			return o, true
+	asked := f.asked(f.names([]string{group}))
+	for _, e := range slices.Backward(f.options) {
+		if asked[e.group] && e.Name() == key {
+			return e.Option, true
 		}
 	}
 	return Option{}, false

@@ -133,7 +133,7 @@ func trail(t *testing.T, datadir, program, line string) versionTrail {
 	return versionTrail{proc: proc}
 }
 
-func layFile(t *testing.T, name, text string) {
+func layFile(t testing.TB, name, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		t.Fatal(err)
