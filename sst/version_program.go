@@ -2,7 +2,7 @@ package sst
 
 import (
 	"bytes"
-	"debug/elf"
+	"encoding/binary"
 	"io"
 	"slices"
 
@@ -23,25 +23,69 @@ const (
 	programWindow = 256 << 10
 )
 
+// Of an ELF file, 64 bits and little-endian as all machines are that we run on, only the
+// table of its segments is of use here. (debug/elf reads much more, and promises nothing
+// for files that somebody made up.)
+const (
+	elfMagic        = "\x7fELF\x02\x01"
+	elfHeaderSize   = 64
+	elfSegmentSize  = 56
+	elfLoaded       = 1 // PT_LOAD
+	elfRead         = 4 // PF_R
+	elfReadExecute  = 5 // PF_R, PF_X
+	maxElfSegments  = 64
+	elfTableAt      = 32 // where the header has the place of the table,
+	elfTableEntryAt = 54 // the size of its entries,
+	elfTableSizeAt  = 56 // and their number
+)
+
+// A segment is a part of a program that is loaded.
+type segment struct {
+	flags        uint32
+	offset, size int64
+}
+
+// segmentsOf gives those of an ELF file; none of any other.
+func segmentsOf(f io.ReaderAt) []segment {
+	var h [elfHeaderSize]byte
+	if _, err := f.ReadAt(h[:], 0); err != nil || !bytes.HasPrefix(h[:], []byte(elfMagic)) {
+		return nil
+	}
+	at := int64(binary.LittleEndian.Uint64(h[elfTableAt:]))
+	if at < 0 || binary.LittleEndian.Uint16(h[elfTableEntryAt:]) != elfSegmentSize {
+		return nil
+	}
+	var list []segment
+	table := io.NewSectionReader(f, at, maxElfSegments*elfSegmentSize)
+	for range binary.LittleEndian.Uint16(h[elfTableSizeAt:]) {
+		var e [elfSegmentSize]byte
+		if _, err := io.ReadFull(table, e[:]); err != nil {
+			return list
+		}
+		s := segment{binary.LittleEndian.Uint32(e[4:]), int64(binary.LittleEndian.Uint64(e[8:])), int64(binary.LittleEndian.Uint64(e[32:]))}
+		if binary.LittleEndian.Uint32(e[:]) == elfLoaded && s.offset >= 0 && s.size > 0 {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
 // programSeries is the X.Y of mariadbd's program; "" for any other file, and where
 // it is not certain.
 func programSeries(f io.ReaderAt) string {
-	program, err := elf.NewFile(f)
-	if err != nil {
-		return ""
-	}
+	segments := segmentsOf(f)
 	// Constants are in a part that is neither written nor executed; with old linkers
 	// among the instructions.
 	left := int64(maxProgram)
-	for _, flags := range []elf.ProgFlag{elf.PF_R, elf.PF_R | elf.PF_X} {
+	for _, flags := range []uint32{elfRead, elfReadExecute} {
 		var found []string
-		for _, p := range program.Progs {
-			if p.Type != elf.PT_LOAD || p.Flags != flags {
+		for _, s := range segments {
+			if s.flags != flags {
 				continue
 			}
-			part := &io.LimitedReader{R: p.Open(), N: left}
-			found = append(found, marked(part)...)
-			left = part.N
+			n := min(s.size, left)
+			left -= n
+			found = append(found, marked(io.NewSectionReader(f, s.offset, n))...)
 		}
 		slices.Sort(found)
 		if found = slices.Compact(found); len(found) > 0 {

@@ -74,6 +74,17 @@ func TestTheVersionIsReadFromTheProgram(t *testing.T) {
 	}
 }
 
+// What is read belongs to whoever made the file.
+func FuzzProgramSeries(f *testing.F) {
+	f.Add(programOf(part{elf.PF_R, "\x00mysqld-10.11\x00"}, part{elf.PF_R | elf.PF_X, "code"}))
+	f.Add([]byte("\x7fELF\x02\x01"))
+	f.Fuzz(func(t *testing.T, program []byte) {
+		if s := programSeries(bytes.NewReader(program)); s != "" && (len(s) > maxSeries || !bytes.Contains(program, []byte(serverMark+s+"\x00"))) {
+			t.Errorf("got %q", s)
+		}
+	})
+}
+
 // What no test can make up: that the real servers have the mark. Those of other
 // releases are where `make versions` puts them.
 func TestTheVersionsOfRealServers(t *testing.T) {
