@@ -21,6 +21,7 @@ type donor struct {
 	flush   flushWait
 	plan    *plan.Plan
 	offers  []string     // the joiner's modules if it has not all; nil otherwise
+	bundles bool         // small databases share sessions: the joiner runs a script
 	sent    atomic.Int64 // bytes of files
 
 	auth    remoteAuth
@@ -62,8 +63,8 @@ func (d *donor) do(ctx context.Context) (err error) {
 	if d.args.Bypass {
 		return d.bypass(ctx)
 	}
-	if d.plan, err = plan.Donor(ctx, d.settings.Places, d.args.moduleBase(), nil); err != nil {
-		return fail(exitInvalid, err)
+	if d.plan, err = d.makePlan(ctx); err != nil {
+		return err
 	}
 	for _, w := range d.plan.Warnings {
 		d.warn(w)
@@ -166,9 +167,9 @@ func (d *donor) sst(ctx context.Context) error {
 // dropped databases while it was asked for it. Only now nobody does.
 func (d *donor) planAgain(ctx context.Context) error {
 	before := d.plan.Warnings
-	now, err := plan.Donor(ctx, d.settings.Places, d.args.moduleBase(), d.offers)
+	now, err := d.makePlan(ctx)
 	if err != nil {
-		return fail(exitInvalid, err)
+		return err
 	}
 	for _, w := range now.Warnings {
 		if !slices.Contains(before, w) {
@@ -177,6 +178,18 @@ func (d *donor) planAgain(ctx context.Context) error {
 	}
 	d.plan = now
 	return nil
+}
+
+// makePlan makes the plan that fits what is known of the joiner.
+func (d *donor) makePlan(ctx context.Context) (*plan.Plan, error) {
+	p, err := plan.Donor(ctx, d.settings.Places, d.args.moduleBase(), d.offers)
+	if err != nil {
+		return nil, fail(exitInvalid, err)
+	}
+	if d.bundles {
+		p.Bundle()
+	}
+	return p, nil
 }
 
 func (d *donor) done(p position) error {
@@ -199,6 +212,7 @@ func (d *donor) connected(ctx context.Context, f func(context.Context) error) er
 	defer conn.Close()
 	if !conn.Own() {
 		d.infof("joiner %s connected: plain rsync, as with a script; %s", peerName(d.joiner), conn.Peer().Version)
+		d.bundles = true
 		return d.offered(ctx, conn, f)
 	}
 	theirs, err := d.greet(ctx, conn, hello{Control: true, Need: d.plan.Total.Allocated, Needs: d.plan.Needs()})
@@ -277,8 +291,8 @@ func (d *donor) offered(ctx context.Context, conn link, f func(context.Context) 
 	missing := slices.ContainsFunc(plan.Roots, func(r plan.Root) bool { return !slices.Contains(modules, base+r.Suffix()) })
 	if missing {
 		d.offers = modules
-		if d.plan, err = plan.Donor(ctx, d.settings.Places, base, modules); err != nil {
-			return fail(exitInvalid, err)
+		if d.plan, err = d.makePlan(ctx); err != nil {
+			return err
 		}
 	}
 	return f(ctx)
