@@ -95,7 +95,7 @@ func (s *DirSource) missing(entries []*flist.Entry) error {
 	}
 	for _, name := range s.o.Dirs {
 		if !listed[name] {
-			return pathError("list", name, errors.New("the directory is gone, or no directory any more"))
+			return pathError("list", name, errors.New("is gone, or no directory any more"))
 		}
 	}
 	return nil
