@@ -15,7 +15,8 @@ type run struct {
 	file      string // a single file of it instead (the magic file)
 	module    string
 	rules     []string
-	recursive bool // else --dirs
+	recursive bool     // else --dirs
+	only      []string // the directories of the first level that our source looks at; nil: all
 }
 
 // place is one of the directories that the scripts know.
