@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"wsrep_sst_rsync_tunnel/sst/plan"
+	"wsrep_sst_rsync_tunnel/sst/status"
 	"wsrep_sst_rsync_tunnel/tls"
 	"wsrep_sst_rsync_tunnel/transfer"
 )
@@ -32,7 +33,9 @@ type donor struct {
 }
 
 func newDonor(r *run) *donor {
-	return &donor{run: r, flush: newFlushWait(r.say), gone: make(chan error, 1)}
+	d := &donor{run: r, flush: newFlushWait(r.say), gone: make(chan error, 1)}
+	r.count = d.sent.Load
+	return d
 }
 
 // whole is the donor from the certificates to done.
@@ -132,7 +135,7 @@ func (d *donor) sst(ctx context.Context) error {
 			d.warn(err.Error())
 		}
 	}()
-	d.tell("waiting for mariadbd to flush and lock its tables")
+	d.tell(status.Waiting, "waiting for mariadbd to flush and lock its tables")
 	p, err := d.flush.wait(ctx, d.root)
 	if err != nil {
 		return err
@@ -142,7 +145,8 @@ func (d *donor) sst(ctx context.Context) error {
 	if err := d.planAgain(ctx); err != nil {
 		return err
 	}
-	d.tell("tables are locked, sending")
+	d.status.Change(func(r *status.Run) { r.Locked = locked })
+	d.tell(status.Transferring, "tables are locked, sending")
 	if err := d.sendAll(ctx); err != nil {
 		return err
 	}
@@ -151,6 +155,7 @@ func (d *donor) sst(ctx context.Context) error {
 		return fail(exitPipe, err)
 	}
 	lock := time.Since(locked)
+	d.status.Change(func(r *status.Run) { r.Locked = time.Time{} })
 	conn, err := d.dial(ctx)
 	if err != nil {
 		return err
@@ -273,8 +278,9 @@ func reasonFor(ctx context.Context, err error) error {
 	return err
 }
 
-// tell says on the control connection what we do.
-func (d *donor) tell(state string) {
+// tell says in the status file and on the control connection what we do.
+func (d *donor) tell(phase status.Phase, state string) {
+	d.status.Enter(phase, state)
 	if d.control != nil {
 		d.control.tell(state)
 	}
@@ -335,6 +341,7 @@ func (d *donor) dialRaw(ctx context.Context) (link, error) {
 	switch {
 	case d.joiner.Addr == "":
 		d.joiner = peer
+		d.status.Change(func(r *status.Run) { r.Peer = peerName(peer) })
 	case d.joiner.Fingerprint != peer.Fingerprint:
 		conn.Close()
 		return nil, failf(exitOther, "another joiner answers at %s now: %s instead of %s", d.args.Address.HostPort(), peerName(peer), peerName(d.joiner))

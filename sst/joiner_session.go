@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"wsrep_sst_rsync_tunnel/sst/status"
 	"wsrep_sst_rsync_tunnel/tls"
 	"wsrep_sst_rsync_tunnel/transfer"
 	"wsrep_sst_rsync_tunnel/transfer/flist"
@@ -114,10 +115,10 @@ func (s *joinerSession) decide(ctx context.Context, t *transfer.Session) error {
 			return err
 		}
 	}
-	if err := s.dir.setAside(s.say); err != nil {
-		return err
-	}
-	return nil
+	s.status.Change(func(r *status.Run) {
+		r.Phase, r.Doing, r.Peer = status.Transferring, "receiving", peerName(s.peer)
+	})
+	return s.dir.setAside(s.say)
 }
 
 func listBytes(l *flist.List) (sum int64) {

@@ -26,6 +26,7 @@ import (
 
 	"wsrep_sst_rsync_tunnel/mycnf"
 	"wsrep_sst_rsync_tunnel/sst/report"
+	"wsrep_sst_rsync_tunnel/sst/status"
 )
 
 // Version is what we call ourselves to the other side and to people.
@@ -69,6 +70,9 @@ type run struct {
 
 	settings *Settings
 	root     *os.Root // the data directory
+
+	status *status.Recorder // nil: none is kept
+	count  func() int64     // bytes of files so far
 }
 
 // whole is an SST from the first to the last instruction: within it signals and the
@@ -109,6 +113,7 @@ func (r *run) whole() (err error) {
 		return fail(exitMissing, fmt.Errorf("open the data directory: %w", err))
 	}
 	defer r.root.Close()
+	defer func() { r.end(err) }()
 	here := presence{root: r.root, pid: os.Getpid(), progress: r.args.Role == Joiner}
 	defer func() {
 		if e := here.end(); e != nil {
@@ -122,10 +127,15 @@ func (r *run) whole() (err error) {
 }
 
 func (r *run) role(ctx context.Context) error {
+	var whole func(context.Context) error
 	if r.args.Role == Joiner {
-		return newJoiner(r).whole(ctx)
+		whole = newJoiner(r).whole
+	} else {
+		whole = newDonor(r).whole
 	}
-	return newDonor(r).whole(ctx)
+	r.begin()
+	defer r.sayOnSignal(ctx)()
+	return whole(ctx)
 }
 
 // loadSettings reads the option files, and says what is odd about them and about
@@ -171,6 +181,7 @@ func (r *run) infof(format string, a ...any) { r.log.Infof(format, a...) }
 // peer closes, too.)
 func catchSignals(ctx context.Context, cancel context.CancelCauseFunc, wg *sync.WaitGroup) (stop func()) {
 	signal.Ignore(syscall.SIGPIPE)
+	signal.Ignore(syscall.SIGUSR1) // until there is progress to say
 	ch := make(chan os.Signal, 1)
 	signal.Notify(ch, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM)
 	wg.Go(func() {

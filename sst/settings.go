@@ -52,6 +52,8 @@ type Settings struct {
 	HandshakeTimeout time.Duration // sst-handshake-timeout: one TLS handshake
 	PreviousTimeout  time.Duration // sst-previous-timeout: for an SST before this one to end
 
+	StatusFiles []string // status-file: the first that can be written is used; empty: none
+
 	Warnings []string
 	Notes    []string // worth a line that is no warning
 
@@ -115,6 +117,7 @@ func LoadSettings(a Args, o mycnf.LoadOptions) (*Settings, error) {
 	}
 	l.binlog()
 	l.notData()
+	l.statusFiles()
 	return &l.s, nil
 }
 

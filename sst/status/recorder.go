@@ -23,6 +23,7 @@ type Recorder struct {
 	warn  func(string)
 	count func() int64 // bytes of files so far
 
+	ended  bool // End was called
 	broken bool // writing failed and was said; see put
 	file   File // what is there beside the run
 
@@ -37,7 +38,7 @@ type Recorder struct {
 // Start begins to keep the file for a run of this process, of which Role, Method and
 // Silence are to be set. count gives the bytes so far, at any time. What a run
 // before left as under way goes to those that ended: as failed, since it did not say
-// how.
+// how. Without a name no file is written, and Now alone is of use.
 func Start(name string, run Run, count func() int64, warn func(string)) *Recorder {
 	ctx, stop := context.WithCancel(context.Background())
 	r := &Recorder{name: name, warn: warn, count: count, stop: stop,
@@ -55,6 +56,9 @@ func Start(name string, run Run, count func() int64, warn func(string)) *Recorde
 
 // before reads what the file said before this run.
 func (r *Recorder) before() File {
+	if r.name == "" {
+		return File{}
+	}
 	old, err := Read(r.name, -1)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -145,6 +149,9 @@ func (r *Recorder) write() {
 // put writes the file. Only the refreshing goroutine, Start and End call it, so two
 // writes never cross.
 func (r *Recorder) put(file File) {
+	if r.name == "" {
+		return
+	}
 	err := write(r.name, file)
 	if err != nil && !r.broken {
 		r.warn(fmt.Sprintf("status file %s: %v; the SST goes on without it", r.name, err))
@@ -153,11 +160,12 @@ func (r *Recorder) put(file File) {
 }
 
 // End says how the run ended: with the exit status and, if it failed, the reason. The
-// file is written when it returns.
+// file is written when it returns. Only the first call counts.
 func (r *Recorder) End(exit int, reason string) {
-	if r == nil {
+	if r == nil || r.ended {
 		return
 	}
+	r.ended = true
 	r.stop()
 	<-r.done
 	r.mu.Lock()

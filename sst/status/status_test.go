@@ -149,12 +149,14 @@ func TestWhatIsNoStatusFileIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, make := range map[string]func(string) error{
-		"a link":          func(n string) error { return os.Symlink(good, n) },
-		"a directory":     func(n string) error { return os.Mkdir(n, 0o755) },
-		"something else":  func(n string) error { return os.WriteFile(n, []byte(`{"a":1}`), 0o644) },
-		"no JSON":         func(n string) error { return os.WriteFile(n, []byte("hello"), 0o644) },
-		"far too long":    func(n string) error { return os.WriteFile(n, []byte(strings.Repeat(" ", maxFile+1)), 0o644) },
-		"somebody else's": func(n string) error { return errors.Join(os.WriteFile(n, []byte(`{"format":1}`), 0o644), os.Chown(n, 4711, 0)) },
+		"a link":         func(n string) error { return os.Symlink(good, n) },
+		"a directory":    func(n string) error { return os.Mkdir(n, 0o755) },
+		"something else": func(n string) error { return os.WriteFile(n, []byte(`{"a":1}`), 0o644) },
+		"no JSON":        func(n string) error { return os.WriteFile(n, []byte("hello"), 0o644) },
+		"far too long":   func(n string) error { return os.WriteFile(n, []byte(strings.Repeat(" ", maxFile+1)), 0o644) },
+		"somebody else's": func(n string) error {
+			return errors.Join(os.WriteFile(n, []byte(`{"format":1}`), 0o644), os.Chown(n, 4711, 0))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if name == "somebody else's" && os.Geteuid() != 0 {
