@@ -35,7 +35,9 @@ const Version = "0.1.0"
 // Main runs the SST that mariadbd asks for with argv and returns the exit status.
 // The environment is os.Environ's form.
 func Main(argv, environ []string, stdin, stdout, stderr *os.File) int {
-	log := report.NewLog(stderr, nil)
+	patient := report.NewPatient(stderr, report.LostLine)
+	defer patient.Flush(lastWords)
+	log := report.NewLog(patient, nil)
 	args, err := ParseArgs(argv)
 	if err != nil {
 		log.Error(err)
