@@ -39,6 +39,8 @@ type commands struct {
 	Uninstall uninstallCommand `cmd:"" help:"Take them away and restore what was there."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 
+	PrintDefaults printDefaultsCommand `cmd:"" help:"Print what the option files say, as my_print_defaults does."`
+
 	VersionFlag kong.VersionFlag `name:"version" help:"The same as the command version."`
 }
 
@@ -56,6 +58,9 @@ type console struct {
 // Main runs the command that args, without the program's name, stand for, and
 // returns the exit status. Signals that end a program end the command in order.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == printDefaultsName {
+		return printDefaults(args[1:], stdout, stderr)
+	}
 	status := -1
 	parser, err := kong.New(&commands{}, kong.Name(program), kong.Description(description),
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { status = code }),

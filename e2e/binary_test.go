@@ -31,12 +31,17 @@ func TestBinaryIsStaticAndSmall(t *testing.T) {
 }
 
 // Nothing else has to be installed, so nothing else is ever started: both nodes' SST programs run under strace, which
-// records every execve of theirs.
+// records every execve of theirs. Not even to find out the server's version: a group of another one sets places that are
+// nowhere, and an SST that did not know the version would end with an error.
 func TestTransferStartsNoOtherProgram(t *testing.T) {
 	strace := peers.Need(t, "strace")
 	c := newCluster(t, "rsync_tunnel")
 	c.selfSignedBoth(t)
 	for _, n := range []*node{c.donor, c.joiner} {
+		n.conf.mysqld = append(n.conf.mysqld, "", "[mariadb-5.1]")
+		for _, p := range places {
+			n.conf.mysqld = append(n.conf.mysqld, p.setting+"=/nowhere")
+		}
 		// -D keeps strace out of the line of parents that the program climbs to find mariadbd.
 		n.script(t, "exec "+strace+" -D -f -qq -e trace=execve,execveat -o "+n.path("tmp")+"/strace.$$ "+product(t)+` "$@"`)
 	}

@@ -260,8 +260,8 @@ func (m mixed) logged(t *testing.T, n *node, program, log string, once ...string
 	}
 }
 
-// Each schema is a session and so a connection of its own: with many of them towards a stock joiner, TLS sessions are
-// resumed and work overlaps. The stock donor is the ruler.
+// With many schemas towards a stock joiner, small ones share connections, TLS sessions are resumed, and work overlaps. The
+// stock donor, to which each schema is a connection of its own, is the ruler.
 func TestManySchemasTowardsTheStockScript(t *testing.T) {
 	if os.Getenv("E2E_LONG") == "" {
 		t.Skip("only in the long run (E2E_LONG=1)")

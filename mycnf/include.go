@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -51,7 +52,7 @@ func (r *reader) include(name string, depth int) error {
 		r.warn("option file %s…: not read, its name has more than %d bytes", shown(name[:60]), MaxName)
 		return nil
 	}
-	err := r.file(cleanDir(r.expand(name)), depth+1)
+	err := r.file(r.includedName(name), depth+1)
 	if _, ok := errors.AsType[limitError](err); ok {
 		return err
 	}
@@ -63,17 +64,37 @@ func (r *reader) include(name string, depth int) error {
 	return nil
 }
 
-// cleanDir cleans the directory part of an included name as text, so that
+// includedName cleans the directory part of an included name as text, so that
 // "link/../x" is "x" whatever the link is.
-func cleanDir(name string) string {
+func (r *reader) includedName(name string) string {
 	dir, base := filepath.Split(name)
 	if dir == "" {
 		return name
+	}
+	if rest, ok := strings.CutPrefix(dir, "~/"); ok {
+		return r.below(filepath.Clean("./"+rest)) + "/" + base
 	}
 	if dir = filepath.Clean(dir); dir == "/" {
 		return dir + base
 	}
 	return dir + "/" + base
+}
+
+// below is a cleaned name below the home directory. HOME is not cleaned, but each
+// ".." in front of the name takes a part off it.
+func (r *reader) below(name string) string {
+	home := strings.TrimRight(r.home, "/")
+	for name == ".." || strings.HasPrefix(name, "../") {
+		i := strings.LastIndexByte(home, '/')
+		if last := home[i+1:]; last == "" || last == "." || last == ".." {
+			break
+		}
+		if i < 0 {
+			home, i = ".", 1
+		}
+		home, name = home[:i], filepath.Clean("."+name[2:])
+	}
+	return home + "/" + name
 }
 
 // list gives the names in a directory that end in .cnf, in byte order [76, 77].

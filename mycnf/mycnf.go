@@ -23,6 +23,8 @@
 //   - Warnings says more: files that may not be read are no secret.
 //   - "~name/" in a file name is no look-up of a user; "~/" is $HOME.
 //
+// PrintDefaults is the program itself, with its command line and exit statuses.
+//
 // It leaves to others: what a key means, defaults, and which groups to ask.
 // Sections (§) are those of the reference page mycnf.md.
 package mycnf

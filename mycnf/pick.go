@@ -11,14 +11,14 @@ import (
 // other text only the names without version are listed.
 func ServerGroups(version string) []string {
 	groups := []string{"mysqld", "server", "mariadb", "mariadbd", "client-server", "galera"}
-	if v := series(version); v != "" {
+	if v := Series(version); v != "" {
 		groups = append(groups, "mysqld-"+v, "mariadb-"+v, "mariadbd-"+v)
 	}
 	return groups
 }
 
-// series is the X.Y at the start of a server version, or "".
-func series(version string) string {
+// Series is the X.Y at the start of a server version, or "" if it does not start so.
+func Series(version string) string {
 	major, rest, ok := strings.Cut(version, ".")
 	minor := rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789"))]
 	if !ok || minor == "" || major == "" || strings.Trim(major, "0123456789") != "" {
@@ -32,7 +32,25 @@ func series(version string) string {
 // and "--mariadbd" stand for ServerGroups. With a suffix S in force, g also
 // means gS [97].
 func (f *Files) Options(groups ...string) []Option {
-	asked := f.asked(groups)
+	return f.named(f.names(groups))
+}
+
+// names puts the server's groups in the place of "--mysqld".
+func (f *Files) names(groups []string) []string {
+	var names []string
+	for _, g := range groups {
+		if g == "--mysqld" || g == "--mariadbd" {
+			names = append(names, ServerGroups(f.version)...)
+		} else {
+			names = append(names, g)
+		}
+	}
+	return names
+}
+
+// named gives the options of the groups of these names.
+func (f *Files) named(names []string) []Option {
+	asked := f.asked(names)
 	var found []Option
 	for _, e := range f.options {
 		if asked[e.group] {
@@ -43,22 +61,31 @@ func (f *Files) Options(groups ...string) []Option {
 }
 
 // asked is the set of groups that match, names folded.
-func (f *Files) asked(groups []string) map[string]bool {
-	set := make(map[string]bool)
-	add := func(g string) {
+func (f *Files) asked(names []string) map[string]bool {
+	set := make(map[string]bool, 2*len(names))
+	for _, g := range names {
 		set[foldGroup(g)] = true
 		set[foldGroup(g+f.suffix)] = true
 	}
-	for _, g := range groups {
-		if g != "--mysqld" && g != "--mariadbd" {
-			add(g)
-			continue
-		}
-		for _, s := range ServerGroups(f.version) {
-			add(s)
-		}
-	}
 	return set
+}
+
+// NeedVersion tells whether there is an option in a group that one version of the
+// server reads, as [mariadb-10.11]: without such a group "--mysqld" means the same
+// for every version.
+func (f *Files) NeedVersion() bool {
+	return slices.ContainsFunc(f.options, func(e entry) bool {
+		name, version, _ := strings.Cut(e.group, "-")
+		return (name == "mysqld" || name == "mariadb" || name == "mariadbd") && Series(version) != ""
+	})
+}
+
+// ForServer gives the same files as a server of that version reads them; the version
+// is one as in LoadOptions.
+func (f *Files) ForServer(version string) *Files {
+	g := *f
+	g.version = version
+	return &g
 }
 
 // foldGroup lowers a group name in latin1, whatever the file is written in.
@@ -133,9 +160,10 @@ func (f *Files) turns(groups []string) []string {
 }
 
 func (f *Files) last(group, key string) (Option, bool) {
-	for _, o := range slices.Backward(f.Options(group)) {
-		if o.Name() == key {
-			return o, true
+	asked := f.asked(f.names([]string{group}))
+	for _, e := range slices.Backward(f.options) {
+		if asked[e.group] && e.Name() == key {
+			return e.Option, true
 		}
 	}
 	return Option{}, false

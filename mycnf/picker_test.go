@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"wsrep_sst_rsync_tunnel/mycnf/corpustest"
 )
 
 // notCopied are the results of the corpus that come from a line-based reader
@@ -36,40 +38,38 @@ var notCopied = map[[2]string]struct{ ours, why string }{
 }
 
 func TestCorpusOfThePickers(t *testing.T) {
-	dir := copyCorpus(t)
+	dir := corpustest.Copy(t, corpusDir)
 	ran := 0
 	left := maps.Clone(notCopied)
-	for _, file := range corpusFiles(t) {
-		if !isPicker(file) {
+	for _, c := range corpustest.Read(t, corpusDir) {
+		if !c.Picker {
 			continue
 		}
 		ran++
-		name := caseName(file)
-		t.Run(name, func(t *testing.T) {
-			c := readCase(t, file)
+		t.Run(c.Name, func(t *testing.T) {
 			files, err := Load(
-				Args{File: name + ".cnf", HasFile: true, Suffix: c.suffix, HasSuffix: c.suffix != ""},
-				LoadOptions{Dir: dir, LookupEnv: noEnv, ServerVersion: corpusServer})
-			if (err != nil) != (len(c.stderr) > 0) {
-				t.Errorf("error %v, want one: %v", err, len(c.stderr) > 0)
+				Args{File: c.Name + ".cnf", HasFile: true, Suffix: c.Suffix, HasSuffix: c.Suffix != ""},
+				LoadOptions{Dir: dir, LookupEnv: noEnv, ServerVersion: corpustest.Server})
+			if (err != nil) != (len(c.Stderr) > 0) {
+				t.Errorf("error %v, want one: %v", err, len(c.Stderr) > 0)
 			}
-			for _, call := range c.calls {
-				want := call[1]
-				if d, ok := left[[2]string{name, call[0]}]; ok {
+			for _, call := range c.Calls {
+				want := call.Result
+				if d, ok := left[[2]string{c.Name, call.Text}]; ok {
 					if d.ours == want {
-						t.Errorf("%s: the result %q is no difference", call[0], want)
+						t.Errorf("%s: the result %q is no difference", call.Text, want)
 					}
 					want = d.ours
-					delete(left, [2]string{name, call[0]})
+					delete(left, [2]string{c.Name, call.Text})
 				}
-				if got := pick(t, files, call[0]); got != want {
-					t.Errorf("%s: %q, want %q", call[0], got, want)
+				if got := pick(t, files, call.Text); got != want {
+					t.Errorf("%s: %q, want %q", call.Text, got, want)
 				}
 			}
 		})
 	}
-	if ran != pickerCases {
-		t.Errorf("%d cases ran, want %d", ran, pickerCases)
+	if ran != corpustest.PickerCases {
+		t.Errorf("%d cases ran, want %d", ran, corpustest.PickerCases)
 	}
 	for d := range left {
 		t.Errorf("the corpus has no such call: %q", d)
@@ -125,7 +125,7 @@ func TestKeysGivesTheLastInstanceOfEveryKeyInFileOrder(t *testing.T) {
 	f := load(t, "[sst]\ntca=1\nssl_mode=a\nloose-tca=2\n[other]\nx=1\n[sst1]\nssl-mode\nTCA=3\n", Args{Suffix: "1", HasSuffix: true})
 	var got []string
 	for _, o := range f.Keys("sst") {
-		got = append(got, printed(o))
+		got = append(got, o.argument())
 	}
 	if want := []string{"--loose-tca=2", "--ssl-mode", "--TCA=3"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

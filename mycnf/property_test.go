@@ -117,7 +117,7 @@ func printedLinesPick(f *Files, groups []string, key string) (value string, foun
 	for _, g := range turns {
 		last := ""
 		for _, o := range f.Options(g) {
-			name, v, _ := strings.Cut(printed(o), "=")
+			name, v, _ := strings.Cut(o.argument(), "=")
 			if rest, ok := strings.CutPrefix(name, "--loose"); ok {
 				name = "-" + rest
 			}

@@ -66,6 +66,9 @@ func (r *reader) readAll(a Args, path []string) error {
 
 // required reads a file that was asked for by name and has to be there.
 func (r *reader) required(arg, name string) error {
+	if name == "" { // from the working directory on, that is the directory itself [116]
+		name = "."
+	}
 	err := r.file(r.expand(name), 0)
 	if _, ok := errors.AsType[skippedError](err); ok {
 		return fmt.Errorf("%s: %w", arg, err)

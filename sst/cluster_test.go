@@ -158,7 +158,7 @@ func (n *node) run(command string) {
 	n.log.Reset()
 	n.mu.Unlock()
 	cmd := exec.Command(filepath.Join(n.path, "mariadbd"), command)
-	cmd.Env = append(os.Environ(), "PATH="+n.path+":"+os.Getenv("PATH"))
+	cmd.Env = append(os.Environ(), "PATH="+n.path+":"+os.Getenv("PATH"), "TMPDIR="+n.path)
 	cmd.Dir = n.dir
 	cmd.Stderr = n
 	// A process that outlives the test must not keep its pipes open for ever.

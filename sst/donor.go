@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"wsrep_sst_rsync_tunnel/sst/plan"
+	"wsrep_sst_rsync_tunnel/sst/status"
 	"wsrep_sst_rsync_tunnel/tls"
 	"wsrep_sst_rsync_tunnel/transfer"
 )
@@ -21,6 +22,7 @@ type donor struct {
 	flush   flushWait
 	plan    *plan.Plan
 	offers  []string     // the joiner's modules if it has not all; nil otherwise
+	bundles bool         // small databases share sessions: the joiner runs a script
 	sent    atomic.Int64 // bytes of files
 
 	auth    remoteAuth
@@ -35,7 +37,9 @@ type donor struct {
 }
 
 func newDonor(r *run) *donor {
-	return &donor{run: r, flush: newFlushWait(r.say), id: newSecret()}
+	d := &donor{run: r, flush: newFlushWait(r.say), id: newSecret()}
+	r.count = d.sent.Load
+	return d
 }
 
 // whole is the donor from the certificates to done.
@@ -66,8 +70,8 @@ func (d *donor) do(ctx context.Context) (err error) {
 	if d.args.Bypass {
 		return d.bypass(ctx)
 	}
-	if d.plan, err = plan.Donor(ctx, d.settings.Places, d.args.moduleBase(), nil); err != nil {
-		return fail(exitInvalid, err)
+	if d.plan, err = d.makePlan(ctx); err != nil {
+		return err
 	}
 	for _, w := range d.plan.Warnings {
 		d.warn(w)
@@ -144,7 +148,7 @@ func (d *donor) sst(ctx context.Context) error {
 			d.warn(err.Error())
 		}
 	}()
-	d.tell("waiting for mariadbd to flush and lock its tables")
+	d.tell(status.Waiting, "waiting for mariadbd to flush and lock its tables")
 	p, stamped, err := d.flush.wait(ctx, d.root)
 	if err != nil {
 		return err
@@ -153,7 +157,8 @@ func (d *donor) sst(ctx context.Context) error {
 	d.holds(true)
 	defer d.holds(false)
 	d.infof("Tables flushed at %s after %.1f s", p, locked.Sub(asked).Seconds())
-	d.tell("tables are locked, sending")
+	d.status.Change(func(r *status.Run) { r.Locked = locked })
+	d.tell(status.Transferring, "tables are locked, sending")
 	if c != nil {
 		err = c.final(ctx, stamped)
 	} else if err = d.planAgain(ctx); err == nil {
@@ -167,6 +172,7 @@ func (d *donor) sst(ctx context.Context) error {
 		return fail(exitPipe, err)
 	}
 	d.holds(false)
+	d.status.Change(func(r *status.Run) { r.Locked = time.Time{} })
 	now := time.Now()
 	sum := summary{waited: locked.Sub(asked), copied: now.Sub(locked), whole: now.Sub(began), sent: d.sent.Load(), locked: d.sent.Load() - before}
 	if c != nil {
@@ -229,9 +235,9 @@ func (s summary) String() string {
 // dropped databases while it was asked for it. Only now nobody does.
 func (d *donor) planAgain(ctx context.Context) error {
 	before := d.plan.Warnings
-	now, err := plan.Donor(ctx, d.settings.Places, d.args.moduleBase(), d.offers)
+	now, err := d.makePlan(ctx)
 	if err != nil {
-		return fail(exitInvalid, err)
+		return err
 	}
 	for _, w := range now.Warnings {
 		if !slices.Contains(before, w) {
@@ -240,6 +246,18 @@ func (d *donor) planAgain(ctx context.Context) error {
 	}
 	d.plan = now
 	return nil
+}
+
+// makePlan makes the plan that fits what is known of the joiner.
+func (d *donor) makePlan(ctx context.Context) (*plan.Plan, error) {
+	p, err := plan.Donor(ctx, d.settings.Places, d.args.moduleBase(), d.offers)
+	if err != nil {
+		return nil, fail(exitInvalid, err)
+	}
+	if d.bundles {
+		p.Bundle()
+	}
+	return p, nil
 }
 
 func (d *donor) done(p position) error {
@@ -262,6 +280,7 @@ func (d *donor) connected(ctx context.Context, f func(context.Context) error) er
 	defer conn.Close()
 	if !conn.Own() {
 		d.infof("joiner %s connected: plain rsync, as with a script; %s", peerName(d.joiner), conn.Peer().Version)
+		d.bundles = true
 		return d.offered(ctx, conn, f)
 	}
 	theirs, err := d.greet(ctx, conn, hello{Control: true, Need: d.plan.Total.Allocated, Needs: d.plan.Needs()})
@@ -356,8 +375,9 @@ func reasonFor(ctx context.Context, err error) error {
 	return err
 }
 
-// tell says on the control connection what we do.
-func (d *donor) tell(state string) {
+// tell says in the status file and on the control connection what we do.
+func (d *donor) tell(phase status.Phase, state string) {
+	d.status.Enter(phase, state)
 	if c := d.control.Load(); c != nil {
 		c.tell(state)
 	}
@@ -374,8 +394,8 @@ func (d *donor) offered(ctx context.Context, conn link, f func(context.Context) 
 	missing := slices.ContainsFunc(plan.Roots, func(r plan.Root) bool { return !slices.Contains(modules, base+r.Suffix()) })
 	if missing {
 		d.offers, d.ranges = modules, false
-		if d.plan, err = plan.Donor(ctx, d.settings.Places, base, modules); err != nil {
-			return fail(exitInvalid, err)
+		if d.plan, err = d.makePlan(ctx); err != nil {
+			return err
 		}
 	}
 	return f(ctx)
@@ -421,6 +441,7 @@ func (d *donor) dialRaw(ctx context.Context) (link, error) {
 	switch {
 	case d.joiner.Addr == "":
 		d.joiner = peer
+		d.status.Change(func(r *status.Run) { r.Peer = peerName(peer) })
 	case d.joiner.Fingerprint != peer.Fingerprint:
 		conn.Close()
 		return nil, failf(exitOther, "another joiner answers at %s now: %s instead of %s", d.args.Address.HostPort(), peerName(peer), peerName(d.joiner))

@@ -44,9 +44,7 @@ func (d *donor) sendAll(ctx context.Context) error {
 	databases := 0
 	for i := range sent[1:] {
 		rest = append(rest, &sent[1+i])
-		if sent[1+i].Path != "" {
-			databases++
-		}
+		databases += len(sent[1+i].Databases)
 	}
 	err = inParallel(ctx, d.settings.BackupThreads, rest, func(ctx context.Context, s *sentSession) error {
 		return d.sendSession(ctx, s, nil)
@@ -124,9 +122,9 @@ func (d *donor) sendSession(ctx context.Context, s *sentSession, extra map[strin
 		err := d.push(ctx, s, extra)
 		switch {
 		case isVanished(err) && try < maxVanished:
-			d.infof("%s: %v; once more", s.Dir, err)
+			d.infof("%s: %v; once more", s.what(), err)
 			continue
-		case err == nil && s.Path == "":
+		case err == nil && len(s.Databases) == 0:
 			d.infof("%s done", stages[s.Root])
 		}
 		return err
@@ -140,7 +138,7 @@ func (d *donor) push(ctx context.Context, s *sentSession, extra map[string]trans
 	}
 	defer src.Close()
 	stamped := &stampedSource{Source: src}
-	err = d.pushSource(ctx, stamped, s.Dir, d.options(s.Session, rules))
+	err = d.pushSource(ctx, stamped, s.what(), d.options(s.Session, rules))
 	s.stamps = stamped.stamps
 	return err
 }
@@ -156,9 +154,11 @@ func openSource(s plan.Session, extra map[string]transfer.VirtualFile) (*transfe
 		return nil, nil, fail(exitOther, err)
 	}
 	defer root.Close() // the source has a descriptor of its own
-	src, err := transfer.NewDirSource(root, transfer.DirSourceOptions{
-		Rules: rules, Recursive: s.Recursive, Links: true, Specials: true, Extra: extra,
-	})
+	o := transfer.DirSourceOptions{Rules: rules, Recursive: s.Recursive, Links: true, Specials: true, Extra: extra}
+	if s.IsBundle() {
+		o.Dirs = s.Databases
+	}
+	src, err := transfer.NewDirSource(root, o)
 	return src, rules, fail(exitOther, err)
 }
 

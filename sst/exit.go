@@ -56,16 +56,13 @@ func advise(err error, text string) error {
 	return &failure{err: err, hint: text}
 }
 
-// saidError ends the role with a status after everything about it is in the log.
-type saidError struct{ code int }
+// saidError ends the role for a reason that is in the log already.
+type saidError struct{ error }
 
-func (e saidError) Error() string { return fmt.Sprintf("exit status %d", e.code) }
+func (e saidError) Unwrap() error { return e.error }
 
 // statusOf is the exit status that err asks for.
 func statusOf(err error) int {
-	if said, ok := errors.AsType[saidError](err); ok {
-		return said.code
-	}
 	if code := decided(err); code != 0 {
 		return code
 	}

@@ -18,6 +18,7 @@ import (
 
 	"wsrep_sst_rsync_tunnel/sst/plan"
 	"wsrep_sst_rsync_tunnel/sst/report"
+	"wsrep_sst_rsync_tunnel/sst/status"
 	"wsrep_sst_rsync_tunnel/tls"
 	"wsrep_sst_rsync_tunnel/transfer"
 	"wsrep_sst_rsync_tunnel/transfer/ext"
@@ -49,7 +50,9 @@ type joiner struct {
 }
 
 func newJoiner(r *run) *joiner {
-	return &joiner{run: r, grastate: newGrastate(r.args.Datadir)}
+	j := &joiner{run: r, grastate: newGrastate(r.args.Datadir)}
+	r.count = j.received.Load
+	return j
 }
 
 // whole is the joiner from the certificates to the position. A failure is in the log
@@ -62,6 +65,7 @@ func (j *joiner) whole(ctx context.Context) error {
 		state = j.dir.state
 	}
 	j.release()
+	j.status.Change(func(s *status.Run) { s.Datadir = state })
 	if err == nil {
 		return nil
 	}
@@ -70,8 +74,9 @@ func (j *joiner) whole(ctx context.Context) error {
 	}
 	j.log.Error(err)
 	j.log.Say(report.Error, fmt.Sprintf("%s SST failed on joiner: %s", j.args.Method, state))
+	j.end(err) // now, not after the wait for mariadbd
 	j.outlive(ctx)
-	return saidError{statusOf(err)}
+	return saidError{err}
 }
 
 // outliveLimit is longer than a cluster takes to find out that a member is gone.
@@ -262,6 +267,7 @@ func (j *joiner) receive(ctx context.Context) error {
 	if err := j.out.Ready(j.invite() + ready); err != nil {
 		return fail(exitPipe, err)
 	}
+	j.status.Enter(status.Waiting, "waiting for a donor")
 	if err := j.serve(ctx, l); err != nil {
 		return err
 	}
@@ -290,6 +296,7 @@ func (j *joiner) complete(ctx context.Context) (position, error) {
 		if err := j.unpackBinlogs(); err != nil {
 			return position{}, fail(exitPipe, err)
 		}
+		j.status.Enter(status.Finishing, "writing to disk")
 		began := time.Now()
 		j.dropLinks()
 		links := slices.Collect(maps.Values(j.links))

@@ -183,7 +183,7 @@ func (j *joiner) session(ctx context.Context, conn link) error {
 	if s.kind == idle {
 		err = conn.Explain(err)
 	}
-	return s.end(ctx, result, err)
+	return s.end(ctx, err)
 }
 
 // turnedAway tells of a connection that came to nothing. It is no harm to the SST,

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"wsrep_sst_rsync_tunnel/sst/status"
 	"wsrep_sst_rsync_tunnel/tls"
 	"wsrep_sst_rsync_tunnel/transfer"
 	"wsrep_sst_rsync_tunnel/transfer/flist"
@@ -49,10 +50,29 @@ func (s *joinerSession) begin(ctx context.Context, t *transfer.Session) error {
 		s.fatal = err
 		return err
 	}
+	s.kind, s.key = data, keyOf(t)
 	s.noteLinks(t)
-	s.kind, s.key = data, "the session for "+strings.TrimSuffix(t.Module+"/"+t.Path, "/.")
 	s.intake.begin()
 	return nil
+}
+
+// keyOf names what a session fills, for one that is made again. Several that each
+// bring some whole databases to the data directory are not each other's.
+func keyOf(t *transfer.Session) string {
+	key := "the session for " + strings.TrimSuffix(t.Module+"/"+t.Path, "/.")
+	if t.Path != flist.Root {
+		return key
+	}
+	var whole []string
+	for _, e := range topDirs(t) {
+		if !e.NoContent {
+			whole = append(whole, e.Name)
+		}
+	}
+	if len(whole) == 0 {
+		return key
+	}
+	return fmt.Sprintf("%s (%d databases: %s)", key, len(whole), some(whole))
 }
 
 // isMagic says whether the session brings the magic file alone. With other files it
@@ -80,8 +100,8 @@ func (s *joinerSession) isMagic(t *transfer.Session) (bool, error) {
 // decide lets the first session that brings data take the datadir from untouched to
 // incomplete, if nothing speaks against it; the others follow.
 func (s *joinerSession) decide(ctx context.Context, t *transfer.Session) error {
-	for _, e := range t.List.Entries {
-		if e.IsDir() && !strings.Contains(e.Name, "/") && t.Path == flist.Root && s.dir.plan.Swapped(s.dir.plan.Datadir, e.Name) {
+	for _, e := range topDirs(t) {
+		if t.Path == flist.Root && s.dir.plan.Swapped(s.dir.plan.Datadir, e.Name) {
 			return fmt.Errorf("the donor has a directory %s, which is the name of an InnoDB file here", e.Name)
 		}
 	}
@@ -95,10 +115,10 @@ func (s *joinerSession) decide(ctx context.Context, t *transfer.Session) error {
 			return err
 		}
 	}
-	if err := s.dir.setAside(s.say); err != nil {
-		return err
-	}
-	return nil
+	s.status.Change(func(r *status.Run) {
+		r.Phase, r.Doing, r.Peer = status.Transferring, "receiving", peerName(s.peer)
+	})
+	return s.dir.setAside(s.say)
 }
 
 func listBytes(l *flist.List) (sum int64) {
@@ -137,7 +157,7 @@ func (j *joiner) check(ctx context.Context, need map[string]int64) error {
 }
 
 // end draws the conclusion from a session. Its error ends the SST.
-func (s *joinerSession) end(ctx context.Context, result transfer.Result, err error) error {
+func (s *joinerSession) end(ctx context.Context, err error) error {
 	switch {
 	case s.fatal != nil:
 		return s.fatal
@@ -147,7 +167,6 @@ func (s *joinerSession) end(ctx context.Context, result transfer.Result, err err
 		}
 		return nil
 	case s.kind == data:
-		s.noteLink(result.Path)
 		s.intake.end(s.key, err)
 	default:
 		if err == nil {

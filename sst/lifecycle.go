@@ -59,18 +59,16 @@ type place struct {
 
 // disk is what a datadir asks of the kernel beyond os.Root, for tests to refuse.
 type disk struct {
-	rename  func(root *os.Root, from, to string) error
+	move    func([]move) error
 	remove  func(root *os.Root, name string) error
-	syncDir func(root *os.Root) error
 	syncAll func(root *os.Root) error // the whole file system
 	space   func(root *os.Root) (free int64, err error)
 }
 
 func realDisk() disk {
 	return disk{
-		rename:  (*os.Root).Rename,
+		move:    moveAll,
 		remove:  (*os.Root).Remove,
-		syncDir: withDir((*os.File).Sync),
 		syncAll: withDir(func(f *os.File) error { return os.NewSyscallError("syncfs", unix.Syncfs(int(f.Fd()))) }),
 		space:   freeSpace,
 	}
@@ -231,19 +229,17 @@ func (d *datadir) setAside(say func(string)) error {
 		return err
 	}
 	d.state = saysIncomplete
-	slices.Reverse(files) // ibdata1 first: from then on no mixture can start
+	slices.Reverse(files) // ibdata1 first: from then on no mixture can pass for a database
+	var moves []move
 	for _, f := range files {
-		if len(old) > 0 {
-			err = d.disk.remove(f.root, f.name)
-		} else {
-			err = d.disk.rename(f.root, f.name, oldPrefix+f.name)
+		m := move{root: f.root, from: f.name}
+		if len(old) == 0 {
+			m.to = oldPrefix + f.name
 		}
-		if err != nil {
-			return fmt.Errorf("set %s of %s aside: %w", f.name, f.dir, err)
-		}
+		moves = append(moves, m)
 	}
-	if err := d.syncNames(); err != nil {
-		return err
+	if err := d.disk.move(d.andSync(moves)); err != nil {
+		return fmt.Errorf("set the old InnoDB aside: %w", err)
 	}
 	switch {
 	case len(old) > 0:
@@ -254,14 +250,12 @@ func (d *datadir) setAside(say func(string)) error {
 	return nil
 }
 
-// syncNames makes the directories of all places durable.
-func (d *datadir) syncNames() error {
+// andSync adds that the names of all places become durable.
+func (d *datadir) andSync(moves []move) []move {
 	for _, p := range d.distinct() {
-		if err := d.disk.syncDir(p.root); err != nil {
-			return fmt.Errorf("sync %s: %w", p.dir, err)
-		}
+		moves = append(moves, move{root: p.root})
 	}
-	return nil
+	return moves
 }
 
 // finish takes the datadir from incomplete to complete: everything that arrived is
@@ -286,19 +280,17 @@ func (d *datadir) finish(ctx context.Context, others []*os.Root, warn func(strin
 	}
 	// The first file of the system table space gets its name when all other names
 	// are on the disk.
+	var moves []move
 	for _, last := range []bool{false, true} {
 		for _, f := range arrived {
-			if (d.rank(f) == lastRank) != last {
-				continue
-			}
-			name := strings.TrimPrefix(f.name, newPrefix)
-			if err := d.disk.rename(f.root, f.name, name); err != nil {
-				return fmt.Errorf("give %s of %s its name: %w", name, f.dir, err)
+			if (d.rank(f) == lastRank) == last {
+				moves = append(moves, move{f.root, f.name, strings.TrimPrefix(f.name, newPrefix)})
 			}
 		}
-		if err := d.syncNames(); err != nil {
-			return err
-		}
+		moves = d.andSync(moves)
+	}
+	if err := d.disk.move(moves); err != nil {
+		return err
 	}
 	d.state = saysComplete
 	if err := d.removeOld(); err != nil {
@@ -352,7 +344,7 @@ func (d *datadir) removeOld() error {
 		}
 	}
 	if err == nil && len(old) > 0 {
-		err = d.syncNames()
+		err = d.disk.move(d.andSync(nil))
 	}
 	return err
 }

@@ -29,6 +29,18 @@ func openTestDatadir(t *testing.T, p plan.Places) *datadir {
 	return d
 }
 
+// oneByOne lets a test see, or refuse, each move.
+func oneByOne(do func(move) error) func([]move) error {
+	return func(list []move) error {
+		for _, m := range list {
+			if err := do(m); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
 // member fills a directory with what a node that was in the cluster has.
 func member(t *testing.T, dir string) {
 	t.Helper()
@@ -43,11 +55,10 @@ func TestSetAsideLeavesNoInnoDB(t *testing.T) {
 	member(t, dir)
 	d := openTestDatadir(t, plan.Places{Datadir: dir})
 	var order []string
-	rename := d.disk.rename
-	d.disk.rename = func(root *os.Root, from, to string) error {
-		order = append(order, from)
-		return rename(root, from, to)
-	}
+	d.disk.move = oneByOne(func(m move) error {
+		order = append(order, m.from)
+		return moveAll([]move{m})
+	})
 	if err := d.setAside(func(s string) { t.Log(s) }); err != nil {
 		t.Fatal(err)
 	}
@@ -103,12 +114,15 @@ func TestFinishGivesTheNames(t *testing.T) {
 
 	var acts []string
 	d.disk = disk{
-		rename: func(root *os.Root, from, to string) error {
-			acts = append(acts, "name "+to)
-			return root.Rename(from, to)
-		},
+		move: oneByOne(func(m move) error {
+			if m.from == "" {
+				acts = append(acts, "sync names")
+			} else {
+				acts = append(acts, "name "+m.to)
+			}
+			return moveAll([]move{m})
+		}),
 		remove:  (*os.Root).Remove,
-		syncDir: func(root *os.Root) error { acts = append(acts, "sync names"); return nil },
 		syncAll: func(root *os.Root) error { acts = append(acts, "sync all"); return nil },
 	}
 	if err := d.finish(t.Context(), nil, func(s string) { t.Error(s) }); err != nil {
@@ -213,13 +227,12 @@ func TestFinishFailingAtEachStep(t *testing.T) {
 			return nil
 		}
 		real := d.disk
-		d.disk.rename = func(root *os.Root, from, to string) error {
+		d.disk.move = oneByOne(func(m move) error {
 			if err := fault(); err != nil {
 				return err
 			}
-			return real.rename(root, from, to)
-		}
-		d.disk.syncDir = func(*os.Root) error { return fault() }
+			return moveAll([]move{m})
+		})
 		d.disk.syncAll = func(*os.Root) error { return fault() }
 		err := d.finish(t.Context(), nil, func(s string) { t.Log(s) })
 		_, statErr := os.Stat(filepath.Join(dir, "ibdata1"))

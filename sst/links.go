@@ -15,26 +15,37 @@ import (
 // it, and when the donor has no such database they empty it and leave the link: at
 // that moment nobody knows whether something comes for it later.
 
-// noteLink remembers that a session came for a database.
-func (j *joiner) noteLink(dest string) {
-	name, _, _ := strings.Cut(path.Clean(dest), "/")
-	if _, ok := j.links[name]; ok {
-		j.filled.Store(name, true)
+// noteLinks remembers that a session came for a database: by its destination, or by a
+// directory that it lists at the top of the data directory.
+func (j *joiner) noteLinks(t *transfer.Session) {
+	if t.Module != j.args.moduleBase() {
+		return
+	}
+	names := []string{t.Path}
+	if t.Path == flist.Root {
+		if j.contact.resumes() {
+			j.filled.Clear() // a list of everything: the last one decides
+		}
+		for _, e := range topDirs(t) {
+			names = append(names, e.Name)
+		}
+	}
+	for _, name := range names {
+		name, _, _ = strings.Cut(path.Clean(name), "/")
+		if _, ok := j.links[name]; ok {
+			j.filled.Store(name, true)
+		}
 	}
 }
 
-// noteLinks does so for a list of the whole data directory, which only a donor of ours
-// sends: the last one decides.
-func (j *joiner) noteLinks(t *transfer.Session) {
-	if t.Path != flist.Root || t.Module != j.args.moduleBase() || !j.contact.resumes() {
-		return
-	}
-	j.filled.Clear()
+// topDirs are the directories that a session lists right in its destination.
+func topDirs(t *transfer.Session) (dirs []*flist.Entry) {
 	for _, e := range t.List.Entries {
-		if _, ok := j.links[e.Name]; ok && e.IsDir() && !e.NoContent {
-			j.filled.Store(e.Name, true)
+		if e.IsDir() && e.Name != flist.Root && !strings.Contains(e.Name, "/") {
+			dirs = append(dirs, e)
 		}
 	}
+	return dirs
 }
 
 // dropLinks removes the links that nothing came for and that lead to an empty

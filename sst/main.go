@@ -26,6 +26,7 @@ import (
 
 	"wsrep_sst_rsync_tunnel/mycnf"
 	"wsrep_sst_rsync_tunnel/sst/report"
+	"wsrep_sst_rsync_tunnel/sst/status"
 )
 
 // Version is what we call ourselves to the other side and to people.
@@ -34,7 +35,9 @@ const Version = "0.1.0"
 // Main runs the SST that mariadbd asks for with argv and returns the exit status.
 // The environment is os.Environ's form.
 func Main(argv, environ []string, stdin, stdout, stderr *os.File) int {
-	log := report.NewLog(stderr, nil)
+	patient := report.NewPatient(stderr, report.LostLine)
+	defer patient.Flush(lastWords)
+	log := report.NewLog(patient, nil)
 	args, err := ParseArgs(argv)
 	if err != nil {
 		log.Error(err)
@@ -48,11 +51,11 @@ func Main(argv, environ []string, stdin, stdout, stderr *os.File) int {
 		args: args, environ: environ, stdin: stdin, log: log,
 		out: report.NewDialogue(stdout, limit), watch: newServerWatch(), seams: realSeams(),
 	}
-	return r.status()
+	return r.exitStatus()
 }
 
-// status runs the SST to its end.
-func (r *run) status() int {
+// exitStatus runs the SST to its end.
+func (r *run) exitStatus() int {
 	err := r.whole()
 	if err == nil {
 		return 0
@@ -84,6 +87,9 @@ type run struct {
 
 	settings *Settings
 	root     *os.Root // the data directory
+
+	status *status.Recorder // nil: none is kept
+	count  func() int64     // bytes of files so far
 }
 
 // whole is an SST from the first to the last instruction: within it signals and the
@@ -124,6 +130,7 @@ func (r *run) whole() (err error) {
 		return fail(exitMissing, fmt.Errorf("open the data directory: %w", err))
 	}
 	defer r.root.Close()
+	defer func() { r.end(err) }()
 	here := presence{root: r.root, pid: os.Getpid(), progress: r.args.Role == Joiner}
 	defer func() {
 		if e := here.end(); e != nil {
@@ -137,10 +144,15 @@ func (r *run) whole() (err error) {
 }
 
 func (r *run) role(ctx context.Context) error {
+	var whole func(context.Context) error
 	if r.args.Role == Joiner {
-		return newJoiner(r).whole(ctx)
+		whole = newJoiner(r).whole
+	} else {
+		whole = newDonor(r).whole
 	}
-	return newDonor(r).whole(ctx)
+	r.begin()
+	defer r.sayOnSignal(ctx)()
+	return whole(ctx)
 }
 
 // loadSettings reads the option files, and says what is odd about them and about
@@ -186,6 +198,7 @@ func (r *run) infof(format string, a ...any) { r.log.Infof(format, a...) }
 // peer closes, too.)
 func catchSignals(ctx context.Context, cancel context.CancelCauseFunc, wg *sync.WaitGroup) (stop func()) {
 	signal.Ignore(syscall.SIGPIPE)
+	signal.Ignore(syscall.SIGUSR1) // until there is progress to say
 	ch := make(chan os.Signal, 1)
 	signal.Notify(ch, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM)
 	wg.Go(func() {

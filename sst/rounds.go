@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"wsrep_sst_rsync_tunnel/sst/status"
 	"wsrep_sst_rsync_tunnel/transfer/ext"
 )
 
@@ -31,7 +32,7 @@ func (c *copier) beforeLock(ctx context.Context) error {
 	case c.settings.RejectsQueries:
 		c.infof("nothing is copied before the lock: wsrep_sst_donor_rejects_queries is on, so nobody is served meanwhile")
 	default:
-		c.tell("copying while the tables are in use")
+		c.tell(status.Transferring, "copying while the tables are in use")
 		return c.preCopy(ctx)
 	}
 	return nil

@@ -285,23 +285,28 @@ func TestScriptAsJoinerThatCannotTakeOurPlaces(t *testing.T) {
 func TestFilesThatChangeUnderTheLock(t *testing.T) {
 	for name, c := range map[string]struct {
 		times  int // that a file changes
+		large  bool
 		status int
 		says   string
 	}{
-		"once":         {1, 0, "changed while the tables were locked, sent again: t.ibd"},
-		"a few times":  {maxRounds - 2, 0, "sent again"},
-		"without end":  {1000, exitOther, "of InnoDB go on changing while the tables are locked"},
-		"never at all": {0, 0, "Transfer of data done"},
+		"once":                          {1, false, 0, "databases of DIR (@0023odd db1 empty mysql performance_schema)"},
+		"once, in a database by itself": {1, true, 0, "1 files of DIR/db1 changed while the tables were locked, sent again: t.ibd"},
+		"a few times":                   {maxRounds - 2, false, 0, "sent again: db1/t.ibd"},
+		"without end":                   {1000, false, exitOther, "of InnoDB go on changing while the tables are locked"},
+		"never at all":                  {0, false, 0, "Transfer of data done"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cluster := newCluster(t)
 			donor, _ := cluster.pair("backup-threads=1")
 			script := newScriptJoiner(t, cluster.scriptTLS())
 			defer script.stop()
+			if c.large { // no bundle has room for it
+				write(t, donor.dir, "db1/large.ibd", strings.Repeat("large", 5<<20))
+			}
 			changes := 0
 			script.begin = func(s *transfer.Session) {
 				// The list of db1 is in: a change now is one that it does not have.
-				if s.Path == "db1" && changes < c.times {
+				if brings(s, "db1/t.ibd") && changes < c.times {
 					changes++
 					write(t, donor.dir, "db1/t.ibd", fmt.Sprintf("rolled back by %d", changes))
 				}
@@ -314,7 +319,7 @@ func TestFilesThatChangeUnderTheLock(t *testing.T) {
 				donor.expect("done " + testUUID + ":42 0")
 			}
 			donor.exit(c.status)
-			donor.says(c.says)
+			donor.says(strings.ReplaceAll(c.says, "DIR", donor.dir))
 			if c.status != 0 {
 				return
 			}
@@ -332,7 +337,7 @@ func TestLogTablesMayGrowUnderTheLock(t *testing.T) {
 	defer script.stop()
 	lines := 0
 	script.begin = func(s *transfer.Session) {
-		if s.Path == "mysql" {
+		if brings(s, "mysql/general_log.CSV") {
 			lines++
 			write(t, donor.dir, "mysql/general_log.CSV", strings.Repeat("a line\n", lines))
 		}
@@ -345,6 +350,9 @@ func TestLogTablesMayGrowUnderTheLock(t *testing.T) {
 	donor.exit(0)
 	if strings.Contains(donor.said(), "sent again") {
 		t.Errorf("a log table is followed:\n%s", donor.said())
+	}
+	if lines != 1 {
+		t.Errorf("the log table came %d times", lines)
 	}
 }
 

@@ -25,8 +25,8 @@ type Value struct {
 // Server groups stand for what my_print_defaults calls --mysqld. Which of the
 // groups [mysqld-X.Y], [mariadb-X.Y] and [mariadbd-X.Y] count depends on the
 // server's version, and mariadbd does not tell it: the key server-version of [sst]
-// does. Without it these groups are not read, and a place for data that one of
-// them sets otherwise is an error rather than a guess.
+// does, else it is found out (version.go). Where it is not these groups are not read,
+// and a place for data that one of them sets otherwise is an error rather than a guess.
 type Settings struct {
 	// The secure channel: tca, tcert, tkey, sockopt of [sst].
 	CA, Cert, Key, Sockopt Value
@@ -66,6 +66,8 @@ type Settings struct {
 	// made again, ReconnectLocked while the donor's tables are locked; 0: not at all.
 	// SilenceLocked is what Silence is then.
 	Reconnect, ReconnectLocked, SilenceLocked time.Duration
+
+	StatusFiles []string // status-file: the first that can be written is used; empty: none
 
 	Warnings []string
 	Notes    []string // worth a line that is no warning
@@ -107,14 +109,16 @@ const (
 )
 
 // LoadSettings reads the option files and puts all together. Of o, ServerVersion is
-// not needed: [sst] may name it. The result is never nil: also with an error there
-// may be warnings.
+// not needed: [sst] may name it, and where it counts it is found out. The result is
+// never nil: also with an error there may be warnings.
 func LoadSettings(a Args, o mycnf.LoadOptions) (*Settings, error) {
 	files, err := mycnf.Load(a.Defaults, o)
-	if version, ok := files.Get([]string{sstGroup}, "server-version"); err == nil && ok {
-		o.ServerVersion = version.Value
-		files, err = mycnf.Load(a.Defaults, o)
+	if version, ok := files.Get([]string{sstGroup}, "server-version"); ok {
+		o.ServerVersion = mycnf.Series(version.Value)
+	} else if o.ServerVersion == "" && files.NeedVersion() {
+		o.ServerVersion = a.serverVersion()
 	}
+	files = files.ForServer(o.ServerVersion)
 	if err != nil {
 		return &Settings{Warnings: files.Warnings()}, fail(exitInvalid, err)
 	}
@@ -132,6 +136,7 @@ func LoadSettings(a Args, o mycnf.LoadOptions) (*Settings, error) {
 	}
 	l.binlog()
 	l.notData()
+	l.statusFiles()
 	return &l.s, nil
 }
 

@@ -64,7 +64,7 @@ func (l *settingsLoader) lookupEnv(name string) (string, bool) {
 // versioned refuses to guess: without the server's version, a group of some version
 // may say otherwise than what was found.
 func (l *settingsLoader) versioned(key, found string) error {
-	if l.version != "" || l.args.Mysqld.NoDefaults {
+	if l.version != "" || l.args.Mysqld.NoDefaults || !l.files.NeedVersion() {
 		return nil
 	}
 	for _, o := range l.files.Options(versionedGroups()...) {

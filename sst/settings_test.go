@@ -51,6 +51,7 @@ func TestDefaultSettings(t *testing.T) {
 		Reconnect: 60 * time.Second, ReconnectLocked: 10 * time.Second, SilenceLocked: 60 * time.Second,
 	}
 	want.host = "h"
+	want.StatusFiles = got.StatusFiles // of TestWhereTheStatusFileIs
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -147,12 +148,15 @@ func TestWherePlacesComeFrom(t *testing.T) {
 
 func TestGroupsOfOneVersion(t *testing.T) {
 	const cnf = "[mariadb]\ninnodb_log_group_home_dir=/a\n[mariadb-10.11]\ninnodb_log_group_home_dir=/b\n"
-	s, err := settingsOf(t, cnf, nil)
-	if err == nil || statusOf(err) != exitInvalid || report.Hint(err) == "" || !strings.Contains(err.Error(), "my.cnf:4") || s == nil {
-		t.Errorf("a place that depends on a version we do not know: %v", err)
+	dir := t.TempDir() // of a server that nothing is known of
+	for _, unknown := range []string{"", "[sst]\nserver-version=new\n"} {
+		s, err := settingsOf(t, cnf+unknown, nil, "--datadir", dir)
+		if err == nil || statusOf(err) != exitInvalid || report.Hint(err) == "" || !strings.Contains(err.Error(), "my.cnf:4") || s == nil {
+			t.Errorf("a place that depends on a version we do not know: %v", err)
+		}
 	}
 	for version, want := range map[string]string{"10.11": "/b", "10.11.19-MariaDB": "/b", "11.8": "/a"} {
-		if got := mustSettings(t, cnf+"[sst]\nserver-version="+version+"\n", nil).Places.RedoDir; got != want {
+		if got := mustSettings(t, cnf+"[sst]\nserver-version="+version+"\n", nil, "--datadir", dir).Places.RedoDir; got != want {
 			t.Errorf("version %s: %s", version, got)
 		}
 	}
@@ -160,12 +164,20 @@ func TestGroupsOfOneVersion(t *testing.T) {
 		"the same value twice":      "[mysqld]\naria_log_dir_path=/a\n[mysqld-10.6]\naria_log_dir_path=/a\n",
 		"keys that are not a place": "[mysqld-10.6]\nbackup-threads=3\nlog_error=x\n",
 	} {
-		if _, err := settingsOf(t, cnf, nil); err != nil {
+		if _, err := settingsOf(t, cnf, nil, "--datadir", dir); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := settingsOf(t, cnf, nil, "--innodb-log-group-home-dir", "/c"); err != nil {
+	if _, err := settingsOf(t, cnf, nil, "--datadir", dir, "--innodb-log-group-home-dir", "/c"); err != nil {
 		t.Errorf("our own argument decides: %v", err)
+	}
+	for info, want := range map[string]string{"10.11.19-MariaDB": "/b", "11.8.3-MariaDB": "/a"} {
+		if err := os.WriteFile(filepath.Join(dir, "mysql_upgrade_info"), []byte(info), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := mustSettings(t, cnf, nil, "--datadir", dir).Places.RedoDir; got != want {
+			t.Errorf("data of %s: %s", info, got)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package sst
 import (
 	"context"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -93,6 +94,14 @@ type sentSession struct {
 	stamps map[string]stamp
 }
 
+// what names the session in messages.
+func (s *sentSession) what() string {
+	if s.IsBundle() {
+		return fmt.Sprintf("%d databases of %s (%s)", len(s.Databases), s.Dir, some(s.Databases))
+	}
+	return s.Dir
+}
+
 // settle sends again what has changed since it was listed, until nothing does.
 func (d *donor) settle(ctx context.Context, sent []sentSession) error {
 	for round := 1; ; round++ {
@@ -142,10 +151,10 @@ func (d *donor) settleSession(ctx context.Context, s *sentSession) ([]string, er
 	if len(names) == 0 {
 		return nil, nil
 	}
-	d.infof("%d files of %s changed while the tables were locked, sent again: %s", len(names), s.Dir, some(names))
+	d.infof("%d files of %s changed while the tables were locked, sent again: %s", len(names), s.what(), some(names))
 	o := d.options(s.Session, rules)
 	o.Delete, o.Rules = false, nil
-	err = d.pushSource(ctx, newPartSource(src, names), s.Dir, o)
+	err = d.pushSource(ctx, newPartSource(src, names), s.what(), o)
 	if isVanished(err) {
 		err = nil // a temporary table
 	}
@@ -155,7 +164,7 @@ func (d *donor) settleSession(ctx context.Context, s *sentSession) ([]string, er
 // growsUnderLock: the log tables take a line for each statement, reads too. What
 // was sent of them is a prefix, which is all that can be had.
 func (s *sentSession) growsUnderLock(name string) bool {
-	return s.Path == "./mysql/" && (strings.HasSuffix(name, ".CSV") || strings.HasSuffix(name, ".CSM"))
+	return path.Dir(path.Join(s.Path, name)) == "mysql" && (strings.HasSuffix(name, ".CSV") || strings.HasSuffix(name, ".CSM"))
 }
 
 // isInnoDB says whether a file must fit the redo log.
@@ -165,7 +174,7 @@ func (d *donor) isInnoDB(s *sentSession, name string) bool {
 	}
 	switch d.settings.Places.In(s.Dir, name) {
 	case plan.System, plan.Undo, plan.Redo:
-		return s.Path == ""
+		return len(s.Databases) == 0
 	}
 	return false
 }

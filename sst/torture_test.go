@@ -140,7 +140,7 @@ func startRun(t *testing.T, n *node, s seams, args string) *tortured {
 	sst := &run{args: parsed, stdin: null, log: report.NewLog(n, nil), out: report.NewDialogue(w, 512), watch: newServerWatch(), seams: s}
 	o := &tortured{node: n, lines: bufio.NewScanner(r), status: make(chan int, 1)}
 	go func() {
-		o.status <- sst.status()
+		o.status <- sst.exitStatus()
 		w.Close()
 		null.Close()
 	}()

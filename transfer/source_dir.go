@@ -22,6 +22,10 @@ type DirSourceOptions struct {
 	// Recursive lists all levels; otherwise directories of the first level are
 	// listed without their content (rsync's --dirs).
 	Recursive bool
+	// Dirs, if there are any, are the directories of the first level that are listed:
+	// nothing else of it is looked at. One that is not there makes List fail, as a
+	// receiver would take it for dropped.
+	Dirs []string
 	// Links, Specials: symbolic links; FIFOs and sockets. What is not asked for is
 	// left out and named in Skipped. Devices are never sent.
 	Links, Specials bool
@@ -81,15 +85,42 @@ func (s *DirSource) List(ctx context.Context) ([]*flist.Entry, int32, error) {
 		}
 	}
 	var ioError int32
-	err = s.walk(ctx, ".", &entries, &ioError)
-	return entries, ioError, err
+	if err := s.walk(ctx, ".", &entries, &ioError); err != nil {
+		return nil, 0, err
+	}
+	return entries, ioError, s.missing(entries)
+}
+
+// missing fails if one of Dirs was not listed.
+func (s *DirSource) missing(entries []*flist.Entry) error {
+	if len(s.o.Dirs) == 0 {
+		return nil
+	}
+	listed := map[string]bool{}
+	for _, e := range entries {
+		listed[e.Name] = e.IsDir()
+	}
+	for _, name := range s.o.Dirs {
+		if !listed[name] {
+			return pathError("list", name, errors.New("is gone, or no directory any more"))
+		}
+	}
+	return nil
+}
+
+// names lists a directory.
+func (s *DirSource) names(dir string) ([]string, error) {
+	if dir == "." && len(s.o.Dirs) > 0 {
+		return slices.Clone(s.o.Dirs), nil
+	}
+	return s.tree.names(dir)
 }
 
 func (s *DirSource) walk(ctx context.Context, dir string, entries *[]*flist.Entry, ioError *int32) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	names, err := s.tree.names(dir)
+	names, err := s.names(dir)
 	if err != nil {
 		return s.missed(dir, err, ioError)
 	}

@@ -45,7 +45,8 @@ func newSide(f *folder, name string, d *lookalike.Datadir, c *certificates, bin 
 	}
 	text := "[mysqld]\n" + option("datadir", d.Dir) + option("ssl_key", lookalike.ServerKeys+"/server.key") +
 		option("wsrep_sst_method", "rsync_tunnel") +
-		"\n[sst]\n" + option("tca", c.all) + option("tcert", c.bundles[name])
+		"\n[sst]\n" + option("tca", c.all) + option("tcert", c.bundles[name]) +
+		option("status-file", f.path(name+".status.json"))
 	if err := writeFile(s.config, []byte(text), 0o644); err != nil {
 		return nil, err
 	}

@@ -117,7 +117,7 @@ func byUs(t *testing.T, l layout, r run, v variant, address string) error {
 		}
 		defer root.Close()
 		var dir *transfer.DirSource
-		dir, err = transfer.NewDirSource(root, transfer.DirSourceOptions{Rules: rules, Recursive: r.recursive, Links: true, Specials: true})
+		dir, err = transfer.NewDirSource(root, transfer.DirSourceOptions{Rules: rules, Dirs: r.only, Recursive: r.recursive, Links: true, Specials: true})
 		if err == nil {
 			defer dir.Close()
 		}

@@ -62,36 +62,46 @@ func TestEveryRunOfTheScriptsLeavesWhatTwoRsyncsLeave(t *testing.T) {
 }
 
 // play makes all runs into a copy of the stale layout and returns its state after each.
-func play(t *testing.T, from, stale layout, runs []run, v variant, send sender, serve daemon) []tree.Tree {
+func play(t *testing.T, from, stale layout, runs []run, v variant, send sender, serve daemon) (states []tree.Tree) {
+	t.Helper()
+	playing(t, from, stale, runs, v, send, serve, func(r run, to layout) { states = append(states, stateAfter(t, r, to)) })
+	return states
+}
+
+// playing calls after when a run is over.
+func playing(t *testing.T, from, stale layout, runs []run, v variant, send sender, serve daemon, after func(r run, to layout)) {
 	t.Helper()
 	to := layout{filepath.Join(folder(t), "to"), stale.apart}
 	if out, err := exec.Command("cp", "-a", stale.root, to.root).CombinedOutput(); err != nil {
 		t.Fatalf("cp: %v: %s", err, out)
 	}
 	address := serve(t, to)
-	var states []tree.Tree
 	for _, r := range runs {
 		if err := send(t, from, r, v, address); err != nil {
 			t.Fatalf("run %s: %v", r.name, err)
 		}
-		state, err := tree.Read(to.root, tree.Options{Unmunge: true})
+		after(r, to)
+	}
+}
+
+func stateAfter(t *testing.T, r run, to layout) tree.Tree {
+	t.Helper()
+	state, err := tree.Read(to.root, tree.Options{Unmunge: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Times are sent in the last run alone, the magic file's.
+	if r.file != "" {
+		info, err := os.Stat(filepath.Join(to.dir(r.from), r.file))
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Times are sent in the last run alone, the magic file's.
-		if r.file != "" {
-			info, err := os.Stat(filepath.Join(to.dir(r.from), r.file))
-			if err != nil {
-				t.Fatal(err)
-			}
-			name := filepath.Join(filepath.Base(to.dir(r.from)), r.file)
-			node := state[name]
-			node.Mtime = info.ModTime().UnixNano()
-			state[name] = node
-		}
-		states = append(states, state)
+		name := filepath.Join(filepath.Base(to.dir(r.from)), r.file)
+		node := state[name]
+		node.Mtime = info.ModTime().UnixNano()
+		state[name] = node
 	}
-	return states
+	return state
 }
 
 // useful checks the yardstick itself: two rsyncs have brought over every database whole, taken away what was stale,

@@ -15,8 +15,9 @@ type run struct {
 	file      string // a single file of it instead (the magic file)
 	module    string
 	rules     []string
-	recursive bool // else --dirs
-	list      bool // no data: --max-size=0
+	recursive bool     // else --dirs
+	only      []string // the directories of the first level that our source looks at; nil: all
+	list      bool     // no data: --max-size=0
 }
 
 // place is one of the directories that the scripts know.

@@ -50,7 +50,7 @@ gid = 0
 	}
 	daemon := n.start(t, n.command(t, n.rsync, "--daemon", "--no-detach", "--address=127.0.0.1", fmt.Sprintf("--port=%d", port), "--config="+conf))
 	daemon.listens(t, port)
-	socat := n.start(t, n.command(t, n.socat, fmt.Sprintf("openssl-listen:%d,bind=%s,reuseaddr,fork,%s", port, n.address, n.tlsOptions()),
+	socat := n.start(t, n.command(t, n.socat, "-d", "-d", fmt.Sprintf("openssl-listen:%d,bind=%s,reuseaddr,fork,%s", port, n.address, n.tlsOptions()),
 		fmt.Sprintf("tcp:localhost:%d", port)))
 	socat.eventually(t, "listen", func() bool {
 		table, _ := os.ReadFile(fmt.Sprintf("/proc/%d/net/tcp", socat.cmd.Process.Pid))

@@ -19,13 +19,22 @@ type Session struct {
 	Dir    string   // source directory; may be a symbolic link, which is followed
 	Path   string   // below the module: "" or "./db1/"
 	Rules  []string // as the rsync client takes them, for both sides
+	// Databases are the directories of the data directory that the session fills: none
+	// for the top level of a root, one if Path names it, several for a bundle, whose Dir
+	// is the data directory.
+	Databases []string
 	// Recursive: all levels. Otherwise the top level, directories without content.
 	Recursive bool
 	// Follow are databases that are symbolic links, with the directories they lead to;
 	// only in Plan.Lists.
 	Follow map[string]string
 	Total
+	alone bool // never part of a bundle
 }
+
+// IsBundle says whether the session fills several databases by their directories in
+// the data directory.
+func (s *Session) IsBundle() bool { return len(s.Databases) > 1 }
 
 // Total counts regular files.
 type Total struct {

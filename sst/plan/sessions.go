@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -59,13 +58,18 @@ func (d *donor) topRules() []string {
 		switch {
 		case isHidden(name):
 			rules = append(rules, "+ /"+literal(name, false)+"/")
-		case slices.ContainsFunc(d.branches, func(b branch) bool { return b.rel == name }):
+		case d.isLink(name):
 			// Not in the list of this session, since it is no directory here, and
 			// still not to be deleted there.
 			rules = append(rules, "- /"+literal(name, false)+"/")
 		}
 	}
 	return append(rules, "- /.*/")
+}
+
+// isLink says whether a database is a symbolic link here.
+func (d *donor) isLink(name string) bool {
+	return slices.ContainsFunc(d.branches, func(b branch) bool { return b.rel == name })
 }
 
 // files counts what is sent from the top of a root.
@@ -129,10 +133,11 @@ func present(file, what string, r Root) error {
 func (d *donor) databases() error {
 	var sessions []Session
 	for _, name := range d.names {
-		s := Session{Root: DataDir, Module: d.base, Dir: filepath.Join(d.p.Datadir, name), Path: "./" + name + "/", Recursive: true}
+		s := Session{Root: DataDir, Module: d.base, Dir: filepath.Join(d.p.Datadir, name), Path: "./" + name + "/", Databases: []string{name}, Recursive: true}
 		for _, c := range d.cuts {
 			s.Rules = append(s.Rules, c.rules(name)...)
 		}
+		s.alone = len(s.Rules) > 0 || d.isLink(name)
 		d.engine(name)
 		var err error
 		if s.Total, err = d.walk(resolve(s.Dir), name); err != nil {
@@ -140,7 +145,7 @@ func (d *donor) databases() error {
 		}
 		sessions = append(sessions, s)
 	}
-	slices.SortStableFunc(sessions, func(a, b Session) int { return cmp.Compare(b.Allocated, a.Allocated) })
+	largestFirst(sessions)
 	d.plan.Sessions = append(d.plan.Sessions, sessions...)
 	for _, s := range d.plan.Sessions {
 		for _, rule := range s.Rules {

@@ -24,6 +24,9 @@ const (
 // stays below 4096 bytes, which a pipe takes in one piece.
 const maxText = 3900
 
+// stampForm is that of the stock scripts.
+const stampForm = "20060102 15:04:05.000"
+
 // Log writes lines such as
 //
 //	WSREP_SST: [INFO] text (20261123 17:43:46.814)
@@ -68,7 +71,7 @@ func (l *Log) Error(err error) {
 func (l *Log) Say(level Level, text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	stamp := l.now().Format("20060102 15:04:05.000")
+	stamp := l.now().Format(stampForm)
 	for _, line := range lines(text) {
 		io.WriteString(l.w, "WSREP_SST: ["+string(level)+"] "+line+" ("+stamp+")\n")
 	}
