@@ -208,7 +208,7 @@ func tortureRound(t *testing.T, o tortureOptions, worked map[string]int) {
 	for _, n := range []*node{c.donor, c.joiner} {
 		n.write(t, n.path("keys"), "1;"+strings.Repeat("0123456789abcdef", 4)+"\n")
 		n.conf.mysqld = append(n.conf.mysqld, "plugin_load_add=file_key_management", "file_key_management_filename="+n.path("keys"),
-			"innodb_flush_method="+o.flush, "myisam_use_mmap=ON", "log_output=TABLE", "general_log=ON", "innodb_lock_wait_timeout=2", "lock_wait_timeout=5")
+			"innodb_flush_method="+o.flush, "myisam_use_mmap=ON", "log_output=TABLE", "general_log=ON", "innodb_lock_wait_timeout=2")
 		// The rounds before the lock are slowed down, so that a lot happens in them.
 		n.conf.sst = append(n.conf.sst, "precopy-rlimit=60m")
 	}

@@ -124,21 +124,39 @@ type tally struct {
 	took       time.Duration
 }
 
-// send brings the contents of files, and notes how each was copied. The error is the
-// end of the SST; missing tells of files that were not copied.
-func (c *copier) send(ctx context.Context, files []ext.File) (t tally, missing []error, err error) {
+func (t *tally) add(o tally) {
+	t.files, t.read, t.sent, t.took = t.files+o.files, t.read+o.read, t.sent+o.sent, t.took+o.took
+}
+
+// send brings the contents of files, and notes how each was copied, and of more that are
+// in no census. The error is the end of the SST; missing tells of files that were not
+// copied.
+func (c *copier) send(ctx context.Context, some []*counted, wrap wrapper, more ...ext.File) (t tally, missing []error, err error) {
+	files := more
+	for _, f := range some {
+		files = append(files, f.file(c.names, wrap))
+	}
 	began, read, sent := time.Now(), c.read.Load(), c.sent.Load()
 	results, err := c.sender.Send(ctx, files)
 	if err != nil {
 		return t, nil, c.sendError(ctx, err)
 	}
 	for i, r := range results {
-		key := fileKey{files[i].Root, files[i].Name}
-		if r.Err == nil {
-			c.copies[key] = copiedBy(r)
+		if i < len(more) {
+			if r.Err != nil {
+				return t, nil, fail(exitOther, r.Err)
+			}
 			continue
 		}
-		delete(c.copies, key)
+		f := some[i-len(more)]
+		if r.Err == nil {
+			last := copiedBy(r)
+			// The owner and the permissions are those that were counted.
+			last.whole = last.whole && last.stamp == f.stamp
+			c.copies[f.fileKey] = last
+			continue
+		}
+		delete(c.copies, f.fileKey)
 		if !errors.Is(r.Err, fs.ErrNotExist) {
 			missing = append(missing, r.Err)
 		}
@@ -171,15 +189,6 @@ func (c *copier) take(ctx context.Context, extra map[string]transfer.VirtualFile
 		return nil, nil, err
 	}
 	return s, now, nil
-}
-
-// files makes what is sent of some of a census.
-func (c *copier) files(some []*counted, wrap wrapper) []ext.File {
-	files := make([]ext.File, len(some))
-	for i, f := range some {
-		files[i] = f.file(c.names, wrap)
-	}
-	return files
 }
 
 // bytesOf is the length of files together.

@@ -56,18 +56,19 @@ func (c *copier) final(ctx context.Context, lockedAt time.Time) error {
 		}
 	}
 	tables, last := parted(due)
-	first := c.files(tables, c.asOwner)
+	var archive []ext.File
 	if extra.tar != nil {
-		first = append(first, extra.file(c.names))
+		archive = append(archive, extra.file(c.names))
 	}
-	var t tally
-	for _, files := range [][]ext.File{first, c.files(last, c.asOwner)} {
-		part, _, err := c.send(ctx, files) // what is missing shows in the fence
-		if err != nil {
-			return err
-		}
-		t.files, t.read, t.sent, t.took = t.files+part.files, t.read+part.read, t.sent+part.sent, t.took+part.took
+	t, _, err := c.send(ctx, tables, c.asOwner, archive...) // what is missing shows in the fence
+	if err != nil {
+		return err
 	}
+	part, _, err := c.send(ctx, last, c.asOwner)
+	if err != nil {
+		return err
+	}
+	t.add(part)
 	c.infof("under the lock: %d files compared, %s read, %s sent in %.2f s; %d files, %s, had not changed",
 		t.files, bytesText(t.read), bytesText(t.sent), t.took.Seconds(), len(now.files)-len(due), bytesText(rest))
 	c.seams.beforeFence()
@@ -107,7 +108,7 @@ func (c *copier) fence(ctx context.Context, sel *selection, lockedAt time.Time) 
 		missing = nil
 		tables, last := parted(moved)
 		for _, part := range [][]*counted{tables, last} {
-			_, errs, err := c.send(ctx, c.files(part, c.asOwner))
+			_, errs, err := c.send(ctx, part, c.asOwner)
 			if err != nil {
 				return err
 			}
