@@ -148,6 +148,8 @@ func (n *node) ship(ctx context.Context) error {
 			return err
 		}
 	}
+	// The joiner is not there yet, and the connection serves others afterwards.
+	defer func() { _ = do("SET SESSION wsrep_on=ON") }()
 	for _, s := range []string{"UNLOCK TABLES", "SET SESSION wsrep_on=OFF", "ALTER TABLE plain.ship DISCARD TABLESPACE"} {
 		if err := do(s); err != nil {
 			return err

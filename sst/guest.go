@@ -62,6 +62,14 @@ func newGuest(rate int64) *guest {
 // work is the life of a thread. It is not unlocked, so that it ends with its goroutine.
 func (g *guest) work() {
 	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		// The main thread does not end with its goroutine. It waits while another works.
+		defer runtime.UnlockOSThread()
+		var other sync.WaitGroup
+		other.Go(g.work)
+		other.Wait()
+		return
+	}
 	// What the kernel refuses is not ours to insist on.
 	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), guestNice)
 	_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, ioprioWhoProcess, 0, guestIO)

@@ -1,0 +1,104 @@
+package sst
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"wsrep_sst_rsync_tunnel/transfer/ext"
+)
+
+// coldTestFile makes a file of parts of which the given ones are in the page cache.
+func coldTestFile(t *testing.T, parts int, warm ...int) (string, *os.File) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "t.ibd")
+	write(t, filepath.Dir(path), "t.ibd", string(make([]byte, parts*cachePart-100)))
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	if kind, err := fileSystem(filepath.Dir(path)); err != nil || kind == unix.TMPFS_MAGIC {
+		t.Skipf("NOT TESTED: %s is in memory, or %v: nothing there is ever cold", path, err)
+	}
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_RANDOM); err != nil { // no reading ahead
+		t.Fatal(err)
+	}
+	dontNeed(int(f.Fd()), 0, 0)
+	for _, part := range warm {
+		if _, err := f.ReadAt(make([]byte, 10), int64(part)*cachePart+5000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return path, f
+}
+
+// warmParts says which parts are in the page cache, at least partly.
+func warmParts(t *testing.T, f *os.File, parts int) (warm []int) {
+	t.Helper()
+	m := lookCold(int(f.Fd()), int64(parts*cachePart-100))
+	for part := range parts {
+		if !m.cold(int64(part)) {
+			warm = append(warm, part)
+		}
+	}
+	return warm
+}
+
+func TestBothWaysToLookAtThePageCacheAgree(t *testing.T) {
+	const parts = 70 // more than one word, and than one window
+	_, f := coldTestFile(t, parts, 0, 3, 63, 64, 69)
+	size := int64(parts*cachePart - 100)
+	m := lookCold(int(f.Fd()), size)
+	old := (&coldMap{size: size, bits: make([]uint64, 2)}).lookMapped(int(f.Fd()))
+	for part := range int64(parts) {
+		want := part != 0 && part != 3 && part != 63 && part != 64 && part != 69
+		if m.cold(part) != want || old.cold(part) != want {
+			t.Errorf("part %d: cold is %v by cachestat, %v by mincore, want %v", part, m.cold(part), old.cold(part), want)
+		}
+	}
+}
+
+func TestWhatWasNotCachedIsGivenBack(t *testing.T) {
+	for name, keep := range map[string]bool{"as it is read": false, "when all is over": true} {
+		t.Run(name, func(t *testing.T) {
+			const parts = 5
+			path, f := coldTestFile(t, parts, 1, 3)
+			c := newPageCache()
+			c.room = 100 << 20
+			s := c.wrap(path, ext.FromOS(f), keep)
+			buf := make([]byte, 256<<10)
+			for off := int64(0); off < parts*cachePart; off += int64(len(buf)) {
+				s.ReadAt(buf, off) // ends with io.EOF
+			}
+			if keep {
+				if got := warmParts(t, f, parts); len(got) != parts {
+					t.Errorf("not kept: only %v are in the cache", got)
+				}
+				c.giveBack()
+			}
+			if got := warmParts(t, f, parts); len(got) != 2 || got[0] != 1 || got[1] != 3 {
+				t.Errorf("in the cache are %v, want 1 and 3", got)
+			}
+		})
+	}
+}
+
+func TestOnlyAsMuchIsKeptAsThereIsRoomFor(t *testing.T) {
+	path, f := coldTestFile(t, 3)
+	c := newPageCache()
+	c.room = 2 * cachePart
+	s := c.wrap(path, ext.FromOS(f), true)
+	s.ReadAt(make([]byte, cachePart), 0)
+	if got := warmParts(t, f, 3); len(got) != 0 {
+		t.Errorf("kept %v", got)
+	}
+	if c.refill(); c.room <= 0 {
+		t.Errorf("room for %d bytes on this machine", c.room)
+	}
+}
