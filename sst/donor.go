@@ -49,6 +49,8 @@ func (d *donor) whole(ctx context.Context) error {
 		kind = "IST"
 	}
 	d.infof("%s %s started on donor", d.args.Method, kind)
+	ctx, stop := untilShutdown(ctx, d.args.Socket)
+	defer stop()
 	err := d.do(ctx)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx) // whatever broke, it broke because of this
