@@ -25,14 +25,19 @@ type donor struct {
 	sent    atomic.Int64 // bytes of files
 
 	auth    remoteAuth
-	joiner  tls.Peer // as the first connection showed it
-	control *control // to a joiner of ours; nil otherwise
+	limit   *rateLimit // of the data connections together; nil: none
+	joiner  tls.Peer   // as the first connection showed it
+	control *control   // to a joiner of ours; nil otherwise
 	// gone gets the error that ended the control connection, and is closed then.
 	gone chan error
 }
 
 func newDonor(r *run) *donor {
-	return &donor{run: r, flush: newFlushWait(r.say), gone: make(chan error, 1)}
+	d := &donor{run: r, flush: newFlushWait(r.say), gone: make(chan error, 1)}
+	if rate := r.settings.RateLimit; rate > 0 {
+		d.limit = newRateLimit(rate)
+	}
+	return d
 }
 
 // whole is the donor from the certificates to done.
@@ -313,15 +318,20 @@ func (d *donor) modules(ctx context.Context, conn link) ([]string, error) {
 }
 
 // dial connects as often as needed, always to the same joiner, up to the rsync
-// greeting.
+// greeting. What is sent from there on counts for rlimit.
 func (d *donor) dial(ctx context.Context) (link, error) {
 	conn, err := d.dialRaw(ctx)
-	if err != nil || !conn.Own() {
-		return conn, err
-	}
-	if _, err := d.greet(ctx, conn, hello{}); err != nil {
-		conn.Close()
+	if err != nil {
 		return nil, err
+	}
+	if conn.Own() {
+		if _, err := d.greet(ctx, conn, hello{}); err != nil {
+			conn.Close()
+			return nil, err
+		}
+	}
+	if d.limit != nil {
+		return newLimitedLink(conn, d.limit), nil
 	}
 	return conn, nil
 }

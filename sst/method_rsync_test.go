@@ -73,7 +73,7 @@ func TestStockKeysAndModes(t *testing.T) {
 		{name: "those of [sst] and the same of the server", cnf: "[sst]\ntca=/a\ntcert=/c\ntkey=/k\n[mysqld]\nssl-ca=/a\nssl-cert=/c\nssl-key=/k\n", want: "VERIFY_CA tca=/a tcert=/c tkey=/k"},
 		{name: "tca of the server's groups is nobody's", cnf: "[mysqld]\ntca=/a\ntcert=/c\n", want: "clear"},
 		{name: "empty values are not set", cnf: "[sst]\ntca=\ntcert=\nssl-ca=/a\n", want: "VERIFY_CA ssl-ca=/a"},
-		{name: "sockopt is not read", cnf: "[sst]\ntca=/a\nsockopt=,verify=0,nonsense\n", want: "VERIFY_CA tca=/a"},
+		{name: "sockopt is not read", cnf: "[sst]\ntca=/a\nsockopt=,verify=0,nonsense\n", want: "VERIFY_CA tca=/a", note: "sockopt is read by the method rsync_tunnel only"},
 		{name: "a CA that ends in a slash", cnf: "[sst]\ntca=/nowhere/\n", want: "VERIFY_CA tca=/nowhere/"},
 		{name: "a CA that is a directory, in the place of another", cnf: "[sst]\ntcapath=/d\ntca=" + dir + "\n", want: "VERIFY_CA tca=" + dir},
 		{name: "a joiner's own", role: "joiner", cnf: "[sst]\ntca=/a\ntcert=/c\ntkey=/k\nssl-server-cert=/sc\nssl-client-ca=/ca\n[mysqld]\nssl-server-key=/sk\n",
