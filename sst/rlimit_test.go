@@ -246,3 +246,21 @@ func TestTheRateOverLoopback(t *testing.T) {
 		t.Errorf("%d bytes in %g s", n, took)
 	}
 }
+
+// What pv -L takes is taken; the last ones newer versions of it take.
+func TestRates(t *testing.T) {
+	for text, want := range map[string]int64{
+		"2048": 2048, "1k": 1 << 10, "1K": 1 << 10, "40m": 40 << 20, "1G": 1 << 30, "2t": 2 << 40, "2 k": 2 << 10, "0": 0, "0m": 0, "1024t": maxRate,
+		"1.5m": 3 << 19, ".5k": -1, "0.001m": 1048,
+		"": -1, "k": -1, "m10": -1, "-5m": -1, "+5m": -1, "5x": -1, "2kb": -1, "0x100": -1, "1e9": -1, "1_000k": -1, "inf": -1, "nan": -1, "5mm": -1, "10": -1, "1025t": -1,
+		"99999999999999999999999t": -1, "1.2.3m": -1, "5%": -1,
+	} {
+		got, err := parseRate(text)
+		if err != nil {
+			got = -1
+		}
+		if got != want {
+			t.Errorf("%q: %d, %v", text, got, err)
+		}
+	}
+}
