@@ -23,6 +23,7 @@ type donor struct {
 	offers  []string     // the joiner's modules if it has not all; nil otherwise
 	bundles bool         // small databases share sessions: the joiner runs a script
 	sent    atomic.Int64 // bytes of files
+	moved   atomic.Int64 // bytes on the data connections
 
 	auth    remoteAuth
 	limit   *rateLimit // of the data connections together; nil: none
@@ -47,6 +48,7 @@ func (d *donor) whole(ctx context.Context) error {
 		kind = "IST"
 	}
 	d.infof("%s %s started on donor", d.args.Method, kind)
+	defer d.wholeTime()()
 	err := d.do(ctx)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx) // whatever broke, it broke because of this
@@ -138,7 +140,9 @@ func (d *donor) sst(ctx context.Context) error {
 		}
 	}()
 	d.tell("waiting for mariadbd to flush and lock its tables")
+	end := d.stage("Donor-Flush")
 	p, err := d.flush.wait(ctx, d.root)
+	end()
 	if err != nil {
 		return err
 	}
@@ -148,7 +152,10 @@ func (d *donor) sst(ctx context.Context) error {
 		return err
 	}
 	d.tell("tables are locked, sending")
-	if err := d.sendAll(ctx); err != nil {
+	end = d.stage("Donor-Transfer")
+	err = d.sendAll(ctx)
+	end()
+	if err != nil {
 		return err
 	}
 	d.infof("Sending continue to donor")
@@ -331,9 +338,9 @@ func (d *donor) dial(ctx context.Context) (link, error) {
 		}
 	}
 	if d.limit != nil {
-		return newLimitedLink(conn, d.limit), nil
+		conn = newLimitedLink(conn, d.limit)
 	}
-	return conn, nil
+	return countedLink{conn, &d.moved}, nil
 }
 
 func (d *donor) dialRaw(ctx context.Context) (link, error) {
