@@ -88,7 +88,8 @@ func LoadSettings(a Args, o mycnf.LoadOptions) (*Settings, error) {
 	}
 	files = files.ForServer(o.ServerVersion)
 	if err != nil {
-		return &Settings{Warnings: files.Warnings()}, fail(exitInvalid, err)
+		return &Settings{Warnings: files.Warnings()}, advise(fail(exitInvalid, err),
+			"put the option file right; wsrep_sst_rsync_tunnel config shows whether it is")
 	}
 	l := &settingsLoader{args: a, files: files, version: o.ServerVersion, env: o.LookupEnv, found: map[string]Setting{}}
 	l.s.host = a.Address.Host
