@@ -73,7 +73,7 @@ func (l *settingsLoader) inOrder() []Setting {
 			if _, set := l.get(k.name); !set {
 				continue
 			}
-			l.remark(k.name, "no effect: "+plainText(k.meaning))
+			l.remark(k.name, "no effect here")
 		}
 		s := l.found[k.name]
 		s.Key = k.name

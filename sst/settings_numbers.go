@@ -151,6 +151,7 @@ func (l *settingsLoader) progress() {
 		l.s.Progress = o.Value
 	default:
 		l.s.Progress = l.abs(o.Value)
+		l.record("progress", l.s.Progress, where(o))
 	}
 }
 
