@@ -169,10 +169,14 @@ func TestAProgressFileThatCannotBeWritten(t *testing.T) {
 // The options that only show in the log, in a whole SST.
 func TestAnSSTWithProgressRateAndTimes(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "progress")
-	donor, joiner := newCluster(t).pair("rlimit=32m", "time=1", "progress="+file, "wsrep_sst_auth=root:verysecret", "tcerts=/x", "encrypt=3")
+	donor, joiner := newCluster(t).pair("rlimit=16m", "time=1", "progress="+file, "wsrep_sst_auth=root:verysecret", "tcerts=/x", "encrypt=3")
+	began := time.Now()
 	whole(donor, joiner)
+	if took := time.Since(began).Seconds(); took < 13.6/16-rateCredit.Seconds() {
+		t.Errorf("13.6 MiB took %g s", took)
+	}
 	donor.says("NOTE: Donor-Flush took ", "NOTE: Donor-Transfer of rsync_tunnel_sst/db1 took ", "NOTE: Donor-Transfer took ", "Total time on donor: ",
-		"tcerts in [sst] is not known; is tcert meant?", "settings: rlimit=32m ("+donor.cnf+":6), progress="+file)
+		"tcerts in [sst] is not known; is tcert meant?", "settings: rlimit=16m ("+donor.cnf+":6), progress="+file)
 	joiner.says("NOTE: Joiner-Receive, with the wait for a donor, took ", "NOTE: Joiner-Sync took ", "Total time on joiner: ", "settings: progress="+file)
 	text, err := os.ReadFile(file)
 	if err != nil || !strings.Contains(string(text), " donor: sent ") || !strings.Contains(string(text), " joiner: received ") {
