@@ -146,6 +146,7 @@ func FuzzMisspelt(f *testing.F) {
 	f.Add("sockopts", "sockopt")
 	f.Add("tcret", "tcert")
 	f.Add("", "s")
+	f.Add("000湯", "0000")
 	f.Fuzz(func(t *testing.T, a, b string) {
 		d := differs(a, b)
 		if d != differs(b, a) || d < 0 || d > maxDistance+1 || (d == 0) != (a == b) {

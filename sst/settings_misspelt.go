@@ -81,9 +81,9 @@ func editDistance(a, b string, limit int) int {
 	for j := range last {
 		last[j] = j
 	}
-	for i := range a {
+	for i := range len(a) { // bytes
 		now[0] = i + 1
-		for j := range b {
+		for j := range len(b) {
 			cost := 1
 			if a[i] == b[j] {
 				cost = 0
