@@ -22,7 +22,6 @@ type sink struct {
 	bytes    int
 	writes   int
 	largest  int
-	deadline time.Time
 }
 
 func (s *sink) Write(p []byte) (int, error) {

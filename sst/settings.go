@@ -122,6 +122,8 @@ type settingsLoader struct {
 	env     func(string) (string, bool)
 	found   map[string]Setting // by key: what config shows
 	s       Settings
+
+	mentioned map[string]bool // keys; made by mentions
 }
 
 func (l *settingsLoader) warn(format string, a ...any) {

@@ -29,11 +29,27 @@ func (s *Settings) Effective() []Setting { return s.effective }
 // get picks the value of a key, and keeps it for Effective.
 func (l *settingsLoader) get(name string) (mycnf.Option, bool) {
 	k := mustKnow(name)
+	if !l.mentions(name) {
+		return mycnf.Option{}, false
+	}
 	o, ok := k.find(l.files, l.args.Mysqld.NoDefaults)
 	if ok {
 		l.record(name, o.Value, where(o))
 	}
 	return o, ok
+}
+
+// mentions says whether a key is in any of the groups that we read. Few of those that
+// we know are, and looking through all groups for each of the others takes time in
+// which the cluster waits.
+func (l *settingsLoader) mentions(name string) bool {
+	if l.mentioned == nil {
+		l.mentioned = map[string]bool{}
+		for _, o := range l.files.Options(inAll.names(false)...) {
+			l.mentioned[o.Name()] = true
+		}
+	}
+	return l.mentioned[name]
 }
 
 // mustKnow finds a key of the table. One that is not there would be missing from the
