@@ -23,7 +23,7 @@ const (
 	// and the debt adds up until it is worth one.
 	rateSlack = 10 * time.Millisecond
 	// rateCredit is how much of the time in which nothing was sent may be made up for.
-	rateCredit = 50 * time.Millisecond
+	rateCredit = 100 * time.Millisecond
 	// ratePiece is the time in which one piece of a large write goes. A rate too small
 	// for minPiece makes longer ones.
 	ratePiece = 50 * time.Millisecond

@@ -204,9 +204,25 @@ func TestADeadlineThatIsTakenBack(t *testing.T) {
 	})
 }
 
-// Over a real connection, with the real clock: 10 MiB/s within 3 %.
+// Over a real connection, with the real clock: 10 MiB/s within 3 %. It is never faster;
+// where the machine stops for longer than the credit it is slower, so the best counts.
 func TestTheRateOverLoopback(t *testing.T) {
-	const rate, total = 10 << 20, 20 << 20
+	const rate, tries = 10 << 20, 4
+	for try := 1; ; try++ {
+		got := overLoopback(t, rate, 20<<20)
+		t.Logf("%.3f MiB/s, %+.2f %%", got/(1<<20), 100*(got/rate-1))
+		switch {
+		case off(got, rate) <= 0.03:
+			return
+		case got > rate || try == tries:
+			t.Fatalf("the rate is %g", got)
+		}
+	}
+}
+
+// overLoopback sends through a connection of a donor and gives the rate.
+func overLoopback(t *testing.T, rate int64, total int) float64 {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -229,6 +245,7 @@ func TestTheRateOverLoopback(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := newLimitedLink(conn, newRateLimit(rate))
+	defer l.Close()
 	buf := make([]byte, 256<<10)
 	began := time.Now()
 	for sent := 0; sent < total; sent += len(buf) {
@@ -238,12 +255,10 @@ func TestTheRateOverLoopback(t *testing.T) {
 	}
 	l.Close()
 	n := <-received
-	took := time.Since(began).Seconds()
-	got := float64(n) / took
-	t.Logf("%d bytes in %.3f s: %.3f MiB/s, %+.2f %%", n, took, got/(1<<20), 100*(got/rate-1))
-	if n != total || off(got, rate) > 0.03 {
-		t.Errorf("%d bytes in %g s", n, took)
+	if n != int64(total) {
+		t.Fatalf("%d of %d bytes arrived", n, total)
 	}
+	return float64(n) / time.Since(began).Seconds()
 }
 
 // What pv -L takes is taken; the last ones newer versions of it take.
