@@ -99,7 +99,7 @@ func TestTheLoaderAsksForEveryKey(t *testing.T) {
 	for _, k := range knownKeys {
 		cnf[k.groups.withSST()] += k.name + "=" + k.example + "\n"
 	}
-	found := map[string]bool{"server-version": true} // LoadSettings itself does
+	found := map[string]bool{}
 	for _, method := range []string{"rsync_tunnel", "rsync"} {
 		for _, role := range []string{"joiner", "donor"} {
 			s, err := settingsAs(t, method, cnf[false]+cnf[true], nil, "--role", role)
@@ -143,7 +143,7 @@ func TestEffectiveSettings(t *testing.T) {
 		"progress | a short line in the log every 10 s | default", "time | 0 | default",
 		"sst-timeout | 300 | default | my.cnf:9 is not a number of seconds", "sst-connect-timeout | 10 | default",
 		"sst-handshake-timeout | 30 | default", "sst-previous-timeout | 30 | default",
-		"server-version |  | default", "innodb-data-home-dir | /home | environment INNODB_DATA_HOME_DIR",
+		"server-version | found out | default", "innodb-data-home-dir | /home | environment INNODB_DATA_HOME_DIR",
 		"innodb-log-group-home-dir | /var/lib/mysql | default", "innodb-undo-directory | /var/lib/mysql/undo | my.cnf:4",
 		"aria-log-dir-path | /aria | argument --aria-log-dir-path", "innodb-data-file-path | ibdata* | default",
 		"innodb-page-size | 4k | mariadbd's argument --innodb-page-size | 4096 bytes",

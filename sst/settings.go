@@ -101,6 +101,9 @@ func LoadSettings(a Args, o mycnf.LoadOptions) (*Settings, error) {
 
 // load puts all together.
 func (l *settingsLoader) load() error {
+	if _, set := l.get("server-version"); !set && l.version != "" {
+		l.record("server-version", l.version, "found out")
+	}
 	l.misspelt()
 	if err := l.channel(); err != nil {
 		return err
