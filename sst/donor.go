@@ -24,10 +24,12 @@ type donor struct {
 	offers  []string     // the joiner's modules if it has not all; nil otherwise
 	bundles bool         // small databases share sessions: the joiner runs a script
 	sent    atomic.Int64 // bytes of files
+	moved   atomic.Int64 // bytes on the data connections
 
 	auth    remoteAuth
-	joiner  tls.Peer // as the first connection showed it
-	control *control // to a joiner of ours; nil otherwise
+	limit   *rateLimit // of the data connections together; nil: none
+	joiner  tls.Peer   // as the first connection showed it
+	control *control   // to a joiner of ours; nil otherwise
 	// gone gets the error that ended the control connection, and is closed then.
 	gone chan error
 }
@@ -35,6 +37,9 @@ type donor struct {
 func newDonor(r *run) *donor {
 	d := &donor{run: r, flush: newFlushWait(r.say), gone: make(chan error, 1)}
 	r.count = d.sent.Load
+	if rate := r.settings.RateLimit; rate > 0 {
+		d.limit = newRateLimit(rate)
+	}
 	return d
 }
 
@@ -45,6 +50,7 @@ func (d *donor) whole(ctx context.Context) error {
 		kind = "IST"
 	}
 	d.infof("%s %s started on donor", d.args.Method, kind)
+	defer d.wholeTime()()
 	err := d.do(ctx)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx) // whatever broke, it broke because of this
@@ -136,7 +142,9 @@ func (d *donor) sst(ctx context.Context) error {
 		}
 	}()
 	d.tell(status.Waiting, "waiting for mariadbd to flush and lock its tables")
+	end := d.stage("Donor-Flush")
 	p, err := d.flush.wait(ctx, d.root)
+	end()
 	if err != nil {
 		return err
 	}
@@ -147,7 +155,10 @@ func (d *donor) sst(ctx context.Context) error {
 	}
 	d.status.Change(func(r *status.Run) { r.Locked = locked })
 	d.tell(status.Transferring, "tables are locked, sending")
-	if err := d.sendAll(ctx); err != nil {
+	end = d.stage("Donor-Transfer")
+	err = d.sendAll(ctx)
+	end()
+	if err != nil {
 		return err
 	}
 	d.infof("Sending continue to donor")
@@ -319,17 +330,22 @@ func (d *donor) modules(ctx context.Context, conn link) ([]string, error) {
 }
 
 // dial connects as often as needed, always to the same joiner, up to the rsync
-// greeting.
+// greeting. What is sent from there on counts for rlimit.
 func (d *donor) dial(ctx context.Context) (link, error) {
 	conn, err := d.dialRaw(ctx)
-	if err != nil || !conn.Own() {
-		return conn, err
-	}
-	if _, err := d.greet(ctx, conn, hello{}); err != nil {
-		conn.Close()
+	if err != nil {
 		return nil, err
 	}
-	return conn, nil
+	if conn.Own() {
+		if _, err := d.greet(ctx, conn, hello{}); err != nil {
+			conn.Close()
+			return nil, err
+		}
+	}
+	if d.limit != nil {
+		conn = newLimitedLink(conn, d.limit)
+	}
+	return countedLink{conn, &d.moved}, nil
 }
 
 func (d *donor) dialRaw(ctx context.Context) (link, error) {
