@@ -70,6 +70,71 @@ func TestCheckBetweenTwoProcesses(t *testing.T) {
 	}
 }
 
+// A joiner that waits for its donor: check finds nothing wrong with the port that it
+// has, and a handshake tried on it disturbs nobody.
+func TestCheckBesideARunningJoiner(t *testing.T) {
+	program, err := exec.LookPath("wsrep_sst_rsync_tunnel")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	pem := filepath.Join(dir, "node.pem")
+	if err := writeCertificate("localhost", pem); err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(dir, "data")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	port := freePort()
+	cnf := filepath.Join(dir, "my.cnf")
+	text := fmt.Sprintf("[mariadb]\nwsrep_sst_method=rsync_tunnel\nwsrep_sst_receive_address=localhost:%d\ndatadir=%s\n[sst]\ntca=%s\ntcert=%s\n", port, data, pem, pem)
+	if err := os.WriteFile(cnf, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	joiner := exec.CommandContext(t.Context(), program, "--role", "joiner", "--address", fmt.Sprintf("localhost:%d", port), "--datadir", data, "--defaults-file", cnf)
+	var log strings.Builder
+	joiner.Stderr = &log
+	out, err := joiner.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := joiner.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() || !strings.HasPrefix(lines.Text(), "ready ") {
+		t.Errorf("the joiner says %q", lines.Text())
+	}
+	check := func(arg ...string) string {
+		b, _ := exec.CommandContext(t.Context(), program, append([]string{"check", "--defaults-file=" + cnf}, arg...)...).CombinedOutput()
+		return string(b)
+	}
+	here, peer, again := check(), check(fmt.Sprintf("--peer=localhost:%d", port)), check()
+	if err := joiner.Process.Signal(os.Interrupt); err != nil {
+		t.Error(err)
+	}
+	if lines.Scan() {
+		t.Errorf("the joiner says %q", lines.Text())
+	}
+	_ = joiner.Wait() // its status is that of a signal
+	want := fmt.Sprintf("the SST that runs on this node (process %d) listens there", joiner.Process.Pid)
+	for _, said := range []string{here, again} {
+		if !strings.Contains(said, want) || strings.Contains(said, "error ") {
+			t.Errorf("no %q in\n%s", want, said)
+		}
+	}
+	if !strings.Contains(peer, "a joiner that waits for its SST, or another program with TLS. It was not disturbed") {
+		t.Errorf("--peer says\n%s", peer)
+	}
+	if !strings.Contains(log.String(), "ended by the signal interrupt") || !strings.Contains(log.String(), "datadir untouched") {
+		t.Errorf("the joiner's log:\n%s", log.String())
+	}
+	if t.Failed() || testing.Verbose() {
+		t.Log("\n" + here + peer + log.String())
+	}
+}
+
 // freePort is one that nobody has at this moment; 0 if there is none.
 func freePort() int {
 	l, err := net.Listen("tcp", "localhost:0")
