@@ -91,7 +91,12 @@ func TestWhatIsWrongWithANode(t *testing.T) {
 			ending := issue(m.t, wish{cn: "Ending CA", ca: true, from: -100, until: 3})
 			put(m.t, 0o644, m.path("tls/ca.pem"), old.certPEM(), ending.certPEM(), m.ca.certPEM())
 		}, []string{"warning dates: the trusted certificate CN=Old CA expired on", "warning dates: the trusted certificate CN=Ending CA expires on"}},
-		{"a key for everybody", func(m *machine) { os.Chmod(m.path("tls/node.key"), 0o644) }, []string{"warning key: every user of this machine"}},
+		{"a key for everybody", func(m *machine) { os.Chmod(m.path("tls/node.key"), 0o644) }, []string{"warning key: everybody may read the key"}},
+		{"files that everybody may write", func(m *machine) {
+			os.Chmod(m.path("tls/ca.pem"), 0o666)
+			os.Chmod(m.path("tls"), 0o777)
+		}, []string{"warning trust: tls/ca.pem (mode 0666), and so decide", "warning trust: /tls (mode 0777)"}},
+		{"files in a directory as /tmp is one", func(m *machine) { os.Chmod(m.path("tls"), 0o777|os.ModeSticky) }, nil},
 		{"a key that its group may write", func(m *machine) { os.Chmod(m.path("tls/node.key"), 0o660) }, []string{"warning key: its group may write"}},
 		{"a sockopt that is refused", func(m *machine) { m.sst = append(m.sst, "sockopt=,crnl") }, []string{"error certificate: sockopt crnl"}},
 
@@ -141,6 +146,52 @@ func TestWhatIsWrongWithANode(t *testing.T) {
 					t.Errorf("no hint: %+v", f)
 				}
 			}
+		})
+	}
+}
+
+// Under the names of the stock methods ssl-mode decides.
+func TestStockMethods(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		sst  []string
+		ruin func(m *machine)
+		want []string
+	}{
+		{"VERIFY_CA", nil, nil, nil},
+		{"VERIFY_CA and a certificate of another authority", nil, func(m *machine) {
+			m.own = issue(m.t, wish{cn: "localhost", by: issue(m.t, wish{cn: "Other CA", ca: true})})
+			m.certificates(m.own.certPEM())
+		}, []string{"error certificate: does not match tca"}},
+		{"names do not count", nil, func(m *machine) {
+			m.own = issue(m.t, wish{cn: "elsewhere", by: m.ca})
+			m.certificates(m.own.certPEM())
+		}, nil},
+		{"REQUIRED", []string{"ssl-mode=REQUIRED"}, nil, []string{"warning trust: whoever reaches the port", "warning trust: the database is sent to"}},
+		{"DISABLED", []string{"ssl-mode=DISABLED"}, nil, []string{"warning certificate: ssl-mode=DISABLED"}},
+		{"VERIFY_IDENTITY with the authority alone", []string{"ssl-mode=VERIFY_IDENTITY"}, nil,
+			[]string{"error certificate: this node as joiner and as donor: its certificate CN=localhost is not itself in tca"}},
+		{"VERIFY_IDENTITY with the certificates themselves", []string{"ssl-mode=VERIFY_IDENTITY"}, func(m *machine) {
+			put(m.t, 0o644, m.path("tls/ca.pem"), m.ca.certPEM(), m.own.certPEM())
+		}, nil},
+		{"a donor's certificate that ends soon", nil, func(m *machine) {
+			o := issue(m.t, wish{cn: "donor", by: m.ca, from: -5, until: 5})
+			put(m.t, 0o600, m.path("tls/donor.pem"), o.certPEM(), o.keyPEM(m.t))
+			m.sst = append(m.sst, "ssl-client-cert="+m.path("tls/donor.pem"), "ssl-client-key="+m.path("tls/donor.pem"))
+		}, []string{"warning dates: the certificate CN=donor expires on"}},
+		{"an unknown mode", []string{"ssl-mode=PREFERRED"}, nil, []string{"error settings: ssl-mode=PREFERRED is not known"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := newMachine(t)
+			m.mariadb[0] = "wsrep_sst_method=rsync_wan"
+			if err := os.Rename(m.path("bin/"+method), m.path("bin/wsrep_sst_rsync_wan")); err != nil {
+				t.Fatal(err)
+			}
+			m.sst = append(m.sst, c.sst...)
+			if c.ruin != nil {
+				c.ruin(m)
+			}
+			wants(t, m.check(), c.want...)
 		})
 	}
 }

@@ -1,9 +1,11 @@
 package check
 
 import (
-	"errors"
+	"cmp"
+	"crypto/x509"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -45,7 +47,7 @@ func (n *node) trust() {
 			return
 		}
 	}
-	n.readable()
+	n.rights()
 	loaded := n.channels()
 	joiner, donor := loaded[tls.Joiner], loaded[tls.Donor]
 	if joiner == nil || donor == nil {
@@ -53,7 +55,7 @@ func (n *node) trust() {
 	}
 	n.warnings(joiner, donor)
 	n.own(joiner, donor)
-	n.dates(joiner)
+	n.dates(joiner, donor)
 }
 
 // donorsReason is why the donor alone has no TLS, which may differ from the joiner.
@@ -120,55 +122,103 @@ func sameReason(server, client error) bool {
 
 // dates looks for what ends soon. What is out of date in our own chain is refused, which
 // has been said; in tca it may be an old authority among new ones.
-func (n *node) dates(c *tls.Channel) {
-	now := n.o.Now()
-	for i, cert := range c.Chain() {
-		what := "the certificate"
-		if i > 0 {
-			what = "the intermediate"
-		}
-		if tls.OutOfDate(cert, now) == "" && cert.NotAfter.Sub(now) < soon {
-			n.r.warn("dates", "renew it; a node that waits for its donor reads the new files, no restart is needed",
-				"%s %s expires on %s, in %d days", what, tls.Title(cert), cert.NotAfter.UTC().Format(dateForm), int(cert.NotAfter.Sub(now).Hours()/24))
+func (n *node) dates(channels ...*tls.Channel) {
+	seen := map[string]bool{}
+	first := func(cert *x509.Certificate) bool {
+		was := seen[string(cert.Raw)]
+		seen[string(cert.Raw)] = true
+		return !was
+	}
+	for _, c := range channels {
+		for i, cert := range c.Chain() {
+			if first(cert) {
+				n.ownDate(cert, i)
+			}
 		}
 	}
-	for _, cert := range c.Trusted() {
-		switch text := tls.OutOfDate(cert, now); {
-		case text != "" && now.Before(cert.NotBefore):
-			n.r.warn("dates", "correct this host's clock; until then certificates that it issued are refused", "the trusted certificate %s %s", tls.Title(cert), text)
-		case text != "":
-			n.r.warn("dates", "remove it from tca when its successor is there; certificates that it issued are refused", "the trusted certificate %s %s", tls.Title(cert), text)
-		case cert.NotAfter.Sub(now) < soon && !cert.Equal(c.Chain()[0]):
-			n.r.warn("dates", "put its successor into tca on all nodes first, then renew what it issued",
-				"the trusted certificate %s expires on %s, in %d days", tls.Title(cert), cert.NotAfter.UTC().Format(dateForm), int(cert.NotAfter.Sub(now).Hours()/24))
+	for _, c := range channels {
+		for _, cert := range c.Trusted() {
+			if first(cert) {
+				n.trustedDate(cert)
+			}
 		}
 	}
 }
 
-// readable looks at the rights of the files that an SST does not mind: those that it
-// cannot do without are found when they are loaded.
-func (n *node) readable() {
+func (n *node) ownDate(cert *x509.Certificate, at int) {
+	what := "the certificate"
+	if at > 0 {
+		what = "the intermediate"
+	}
+	if left := cert.NotAfter.Sub(n.o.Now()); left < soon && tls.OutOfDate(cert, n.o.Now()) == "" {
+		n.r.warn("dates", "renew it; a node that waits for its donor reads the new files, no restart is needed",
+			"%s %s expires on %s, in %d days", what, tls.Title(cert), cert.NotAfter.UTC().Format(dateForm), days(left))
+	}
+}
+
+func (n *node) trustedDate(cert *x509.Certificate) {
+	now := n.o.Now()
+	left := cert.NotAfter.Sub(now)
+	switch text := tls.OutOfDate(cert, now); {
+	case text != "" && now.Before(cert.NotBefore):
+		n.r.warn("dates", "correct this host's clock; until then certificates that it issued are refused", "the trusted certificate %s %s", tls.Title(cert), text)
+	case text != "":
+		n.r.warn("dates", "remove it from tca when its successor is there; certificates that it issued are refused", "the trusted certificate %s %s", tls.Title(cert), text)
+	case left < soon:
+		n.r.warn("dates", "put its successor into tca on all nodes first, then renew what it issued",
+			"the trusted certificate %s expires on %s, in %d days", tls.Title(cert), cert.NotAfter.UTC().Format(dateForm), days(left))
+	}
+}
+
+func days(d time.Duration) int { return int(d.Hours() / 24) }
+
+// rights looks at who else may do what with the files. That we can read them is found
+// when they are loaded.
+func (n *node) rights() {
 	seen := map[string]bool{}
 	for _, role := range []tls.Role{tls.Joiner, tls.Donor} {
 		c := n.channel(role)
-		file := c.Key
-		if file == "" {
-			file = c.Cert
+		for _, file := range []string{c.CA, c.CAPath, c.Cert, c.Key} {
+			if file == "" {
+				continue
+			}
+			for _, path := range []string{file, filepath.Dir(file)} {
+				if !seen[path] {
+					seen[path] = true
+					n.writable(path)
+				}
+			}
 		}
-		if file == "" || seen[file] {
-			continue
+		key := cmp.Or(c.Key, c.Cert)
+		if key != "" && !seen["key "+key] {
+			seen["key "+key] = true
+			n.readable(key)
 		}
-		seen[file] = true
-		info, err := os.Stat(file)
-		switch {
-		case errors.Is(err, fs.ErrNotExist) || err != nil:
-			// loading it says so
-		case info.Mode().Perm()&0o007 != 0:
-			n.r.warn("key", "chmod o= "+file, "every user of this machine has rights to the key %s (mode %04o)", file, info.Mode().Perm())
-		case info.Mode().Perm()&0o020 != 0:
-			n.r.warn("key", "chmod g-w "+file, "its group may write to the key %s (mode %04o)", file, info.Mode().Perm())
-		default:
-			n.r.ok("key", "%s, mode %04o", file, info.Mode().Perm())
-		}
+	}
+}
+
+// writable warns of a file or directory that anybody may put something else into.
+func (n *node) writable(path string) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return // loading it says so
+	}
+	const shared = fs.ModeSticky | fs.ModeDir // as /tmp: each may remove his own
+	if info.Mode().Perm()&0o002 != 0 && info.Mode()&shared != shared {
+		n.r.warn("trust", "chmod o-w "+path, "everybody may write to %s (mode %04o), and so decide whom this node trusts", path, info.Mode().Perm())
+	}
+}
+
+func (n *node) readable(key string) {
+	info, err := os.Stat(key)
+	switch {
+	case err != nil:
+		// loading it says so
+	case info.Mode().Perm()&0o004 != 0:
+		n.r.warn("key", "chmod o= "+key, "everybody may read the key %s (mode %04o)", key, info.Mode().Perm())
+	case info.Mode().Perm()&0o020 != 0:
+		n.r.warn("key", "chmod g-w "+key, "its group may write to the key %s (mode %04o)", key, info.Mode().Perm())
+	default:
+		n.r.ok("key", "%s, mode %04o", key, info.Mode().Perm())
 	}
 }
