@@ -60,9 +60,11 @@ func (k checkCommand) Run(c console) error {
 	var r *check.Report
 	switch {
 	case k.Listen.Given:
-		say := func(text string) { fmt.Fprintln(c.out, text) }
-		if k.JSON {
-			say = func(string) {}
+		say := func(r *check.Report, text string) {
+			if !k.JSON { // the object comes in one piece
+				_ = r.Tell(c.out) // an error comes again with the rest
+				fmt.Fprintln(c.out, text)
+			}
 		}
 		r = check.Listen(c, o, k.Listen.Text, k.Timeout, say)
 	case k.Peer != "":

@@ -20,8 +20,8 @@ const farApart = 30 * time.Second
 
 // Listen waits for Peer on another node and says what it saw, as a joiner would. address
 // is where, HOST[:PORT]; "" is where the joiner of this node listens. say gets a line
-// when it listens. It ends after one peer, with ctx, or after limit.
-func Listen(ctx context.Context, o Options, address string, limit time.Duration, say func(string)) *Report {
+// when it listens, with what was found until then. It ends after one peer, with ctx, or after limit.
+func Listen(ctx context.Context, o Options, address string, limit time.Duration, say func(*Report, string)) *Report {
 	r := &Report{}
 	n := readNode(o.withDefaults(), r)
 	if n == nil {
@@ -88,7 +88,7 @@ func (n *node) rehearsal(role tls.Role, joinersHost string) *tls.Channel {
 	return channel
 }
 
-func (n *node) receivePeer(ctx context.Context, limit time.Duration, say func(string)) {
+func (n *node) receivePeer(ctx context.Context, limit time.Duration, say func(*Report, string)) {
 	channel := n.rehearsal(tls.Joiner, "")
 	if channel == nil {
 		return
@@ -100,9 +100,9 @@ func (n *node) receivePeer(ctx context.Context, limit time.Duration, say func(st
 	}
 	defer l.Close()
 	if l.Note() != "" {
-		say(l.Note())
+		say(n.r, l.Note())
 	}
-	say(fmt.Sprintf("listening on %s for at most %v; run on another node: wsrep_sst_rsync_tunnel check --peer=%s", l.Addr(), limit, n.address.HostPort()))
+	say(n.r, fmt.Sprintf("listening on %s for at most %v; run on another node: wsrep_sst_rsync_tunnel check --peer=%s", l.Addr(), limit, n.address.HostPort()))
 	waiting, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	defer context.AfterFunc(waiting, func() { l.Close() })()
@@ -124,7 +124,7 @@ func (n *node) receivePeer(ctx context.Context, limit time.Duration, say func(st
 		}
 		conn, err := channel.Server(waiting, raw)
 		if errors.Is(err, tls.ErrProbe) {
-			say("a connection from " + raw.RemoteAddr().String() + " was closed before it said anything: a port scan or a health check")
+			say(n.r, "a connection from "+raw.RemoteAddr().String()+" was closed before it said anything: a port scan or a health check")
 			continue
 		}
 		if tls.OtherProtocol(err) {

@@ -33,7 +33,7 @@ func meet(t *testing.T, listener, caller *machine, early func(address string)) (
 	listening := make(chan string, 10)
 	done := make(chan *Report, 1)
 	go func() {
-		done <- Listen(t.Context(), listener.o, "", time.Minute, func(text string) { listening <- text })
+		done <- Listen(t.Context(), listener.o, "", time.Minute, func(_ *Report, text string) { listening <- text })
 	}()
 	select {
 	case said := <-listening:
@@ -194,7 +194,7 @@ func TestADonorIsToldApart(t *testing.T) {
 	listening := make(chan string, 10)
 	done := make(chan *Report, 1)
 	go func() {
-		done <- Listen(t.Context(), m.o, "", time.Minute, func(text string) { listening <- text })
+		done <- Listen(t.Context(), m.o, "", time.Minute, func(_ *Report, text string) { listening <- text })
 	}()
 	<-listening
 	donor, err := tls.Load(n.channel(tls.Donor))
@@ -251,11 +251,11 @@ func TestProgramsWithTLSThatKnowNoCheck(t *testing.T) {
 func TestListenEnds(t *testing.T) {
 	m := newMachine(t)
 	m.configure()
-	r := Listen(t.Context(), m.o, "", time.Millisecond, func(string) {})
+	r := Listen(t.Context(), m.o, "", time.Millisecond, func(*Report, string) {})
 	wants(t, r, "error listen: nobody came within 1ms")
 
 	ctx, cancel := context.WithCancel(t.Context())
-	r = Listen(ctx, m.o, "", time.Minute, func(string) { cancel() })
+	r = Listen(ctx, m.o, "", time.Minute, func(*Report, string) { cancel() })
 	wants(t, r)
 }
 
@@ -266,13 +266,13 @@ func TestAddressesToMeetAt(t *testing.T) {
 		fmt.Sprint(m.port):                  fmt.Sprintf("--peer=localhost:%d", m.port),
 		fmt.Sprintf("127.0.0.1:%d", m.port): fmt.Sprintf("--peer=127.0.0.1:%d", m.port),
 	} {
-		r := Listen(t.Context(), m.o, address, time.Millisecond, func(string) {})
+		r := Listen(t.Context(), m.o, address, time.Millisecond, func(*Report, string) {})
 		wants(t, r, "error listen: nobody came")
 		if hint := r.Findings[len(r.Findings)-1].Hint; !strings.Contains(hint, want) {
 			t.Errorf("%s: %q", address, hint)
 		}
 	}
-	wants(t, Listen(t.Context(), m.o, "a:b:c", time.Millisecond, func(string) {}), "error listen: address")
+	wants(t, Listen(t.Context(), m.o, "a:b:c", time.Millisecond, func(*Report, string) {}), "error listen: address")
 	wants(t, Peer(t.Context(), m.o, "a b"), "error peer: address")
 	wants(t, Peer(t.Context(), m.o, fmt.Sprintf("localhost:%d", m.port)), "error handshake: connection refused")
 }
