@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -23,8 +22,19 @@ type checkCommand struct {
 	Timeout time.Duration `default:"10m" help:"How long --listen waits."`
 	Peer    string        `placeholder:"HOST[:PORT]" help:"Try the TLS handshake of an SST with check --listen on another node."`
 
-	JSON   bool     `name:"json" help:"Print one JSON object."`
-	Mysqld []string `arg:"" optional:"" help:"After --: the arguments that mariadbd is started with."`
+	JSON       bool        `name:"json" help:"Print one JSON object."`
+	MysqldArgs serverWords `name:"mysqld-args" placeholder:"ARG..." help:"All that follows is mariadbd's own command line."`
+}
+
+// serverWords are all that follows a flag, dashes or not.
+type serverWords []string
+
+// Decode takes them.
+func (w *serverWords) Decode(ctx *kong.DecodeContext) error {
+	for ctx.Scan.Len() > 0 {
+		*w = append(*w, ctx.Scan.Pop().String())
+	}
+	return nil
 }
 
 // An optional flag may have a value.
@@ -44,11 +54,6 @@ func (o *optional) Decode(ctx *kong.DecodeContext) error {
 
 // Run checks, and fails when there are errors.
 func (k checkCommand) Run(c console) error {
-	for _, word := range k.Mysqld {
-		if !strings.HasPrefix(word, "-") {
-			return fmt.Errorf("check %s: mariadbd's arguments begin with a dash, and stand behind --", word)
-		}
-	}
 	if k.Listen.Given && k.Peer != "" {
 		return fmt.Errorf("check: --listen and --peer belong on two nodes")
 	}
@@ -56,7 +61,7 @@ func (k checkCommand) Run(c console) error {
 	if err != nil {
 		return err
 	}
-	o := check.Options{Method: k.Method, Datadir: k.Datadir, Mysqld: k.Mysqld, Self: file, Defaults: k.defaults()}
+	o := check.Options{Method: k.Method, Datadir: k.Datadir, Mysqld: k.MysqldArgs, Self: file, Defaults: k.defaults()}
 	var r *check.Report
 	switch {
 	case k.Listen.Given:

@@ -35,7 +35,7 @@ const (
 // commands is the grammar.
 type commands struct {
 	Check     checkCommand     `cmd:"" help:"Look at this node as an SST would, and say what is wrong."`
-	Demo      demoCommand      `cmd:"" help:"Fill one data directory from another with this program, and compare them."`
+	Demo      demoCommand      `cmd:"" help:"Fill one data directory from another, and compare them."`
 	Install   installCommand   `cmd:"" help:"Put the program and its method names where mariadbd looks."`
 	Uninstall uninstallCommand `cmd:"" help:"Take them away and restore what was there."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
