@@ -93,15 +93,14 @@ func (c *Channel) Accepts(chain []*x509.Certificate) error {
 	return ends{peer: "this node as " + c.cfg.Role.peer().String(), role: c.cfg.Role, mode: c.cfg.Mode}.explain(v, err)
 }
 
-// WarningsBeside are the [Channel.Warnings] without those that Accepts, given our own
-// certificate, would say.
+// WarningsBeside are the [Channel.Warnings] without those that [Channel.Accepts], given
+// our own certificate, would say.
 func (c *Channel) WarningsBeside() []string {
-	own := material{own: c.reading().material.own}
-	if own.own.Leaf != nil {
-		own.judgeOwn(c.cfg)
-	}
-	return slices.DeleteFunc(c.Warnings(), func(w string) bool { return slices.Contains(own.warnings, w) })
+	return slices.DeleteFunc(c.Warnings(), func(w string) bool { return strings.HasSuffix(w, willRefuse) })
 }
+
+// willRefuse ends the warnings about a certificate of our own.
+const willRefuse = "the other node will refuse it unless it does not verify"
 
 // Title names a certificate for messages: its CN, else its subject or its names.
 func Title(cert *x509.Certificate) string { return title(cert) }
