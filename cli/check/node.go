@@ -27,12 +27,13 @@ const (
 
 // A node is what the option files make of this machine.
 type node struct {
-	o      Options
-	r      *Report
-	files  *mycnf.Files
-	mysqld sst.MysqldArgs
-	method sst.Method
-	called bool // mariadbd calls this method, as far as is known
+	o       Options
+	r       *Report
+	files   *mycnf.Files
+	version string // of the server, X.Y; "" if it is not needed or not known
+	mysqld  sst.MysqldArgs
+	method  sst.Method
+	called  bool // mariadbd calls this method, as far as is known
 
 	joiner, donor sst.Survey
 	address       sst.Address
@@ -72,22 +73,25 @@ func (n *node) defaults() {
 }
 
 func (n *node) loadOptions() mycnf.LoadOptions {
-	return mycnf.LoadOptions{LookupEnv: n.o.LookupEnv, Dirs: n.o.Dirs}
+	return mycnf.LoadOptions{LookupEnv: n.o.LookupEnv, Dirs: n.o.Dirs, ServerVersion: n.version}
 }
 
 // load reads the option files for what mariadbd alone knows in an SST: the settings
 // read them once more, each for its role.
 func (n *node) load() bool {
-	o := n.loadOptions()
-	files, err := mycnf.Load(n.o.Defaults, o)
-	if version, ok := files.Get([]string{"sst"}, "server-version"); err == nil && ok {
-		o.ServerVersion = version.Value
-		files, err = mycnf.Load(n.o.Defaults, o)
-	}
+	files, err := mycnf.Load(n.o.Defaults, n.loadOptions())
 	if err != nil {
 		n.r.failed("option files", err)
 		return false
 	}
+	n.files = files
+	if version, ok := files.Get([]string{"sst"}, "server-version"); ok {
+		n.version = mycnf.Series(version.Value)
+	} else if files.NeedVersion() {
+		path, _ := n.o.LookupEnv("PATH")
+		n.version = sst.ServerVersion(n.configuredDatadir(), path)
+	}
+	files = files.ForServer(n.version)
 	n.files = files
 	var names []string
 	for _, option := range files.Options("sst", "--mysqld") {
@@ -114,6 +118,10 @@ func (n *node) server(key string) string {
 	}
 	o, _ := n.files.Get(serverGroups, key)
 	return o.Value
+}
+
+func (n *node) configuredDatadir() string {
+	return cmp.Or(n.o.Datadir, n.server("datadir"), defaultDatadir)
 }
 
 func (n *node) chooseMethod() {
@@ -235,8 +243,7 @@ func firstAddress() (address, device string) {
 
 // settings reads them as both roles do at their start.
 func (n *node) settings() bool {
-	datadir := cmp.Or(n.o.Datadir, n.server("datadir"), defaultDatadir)
-	datadir, err := filepath.Abs(datadir)
+	datadir, err := filepath.Abs(n.configuredDatadir())
 	if err != nil {
 		n.r.failed("datadir", err)
 		return false

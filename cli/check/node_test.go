@@ -40,8 +40,10 @@ func TestWhatIsWrongWithANode(t *testing.T) {
 		{"another method", func(m *machine) { m.mariadb[0] = "wsrep_sst_method=mariabackup" }, []string{"warning method: wsrep_sst_method is mariabackup, which is not this program"}},
 		{"an address that is none", func(m *machine) { m.mariadb[1] = "wsrep_sst_receive_address=node:1:2" }, []string{"error address: wsrep_sst_receive_address: address"}},
 		{"an address of use on this host only", func(m *machine) { m.mariadb[1] = "wsrep_node_address=fe80::1%eth0" }, []string{"error address: is of use on this host only"}},
-		{"settings that an SST refuses", func(m *machine) { m.mariadb = append(m.mariadb, "[mysqld-10.11]", "innodb_undo_directory=/u") },
-			[]string{"error settings: for one version of the server"}},
+		{"settings of the version that the data has", func(m *machine) {
+			put(m.t, 0o600, m.path("data/mariadb_upgrade_info"), []byte("10.11.19-MariaDB"))
+			m.mariadb = append(m.mariadb, "[mysqld-10.11]", "wsrep_sst_method=rsync_wan")
+		}, []string{"error program: there is no wsrep_sst_rsync_wan in"}},
 		{"settings that it warns of", func(m *machine) { m.sst = append(m.sst, "sst-timeout=soon", "encrypt=1") },
 			[]string{"warning settings: sst-timeout=soon is not a number", "warning settings: encrypt=1"}},
 
