@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +25,7 @@ func TestCommandLine(t *testing.T) {
 		Dir: filepath.Join("cli", "testdata"),
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PLAIN_TMPDIR", os.TempDir())
+			e.Setenv("PORT", fmt.Sprint(freePort()))
 			e.Setenv("TMPDIR", filepath.Join(e.WorkDir, ".tmp"))
 			return nil
 		},
@@ -33,6 +35,7 @@ func TestCommandLine(t *testing.T) {
 			}
 			return false, errors.New("unknown condition " + cond)
 		},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"certificate": certificate},
 		RequireExplicitExec: true,
 	})
 }

@@ -24,8 +24,10 @@ type donor struct {
 	offers  []string     // the joiner's modules if it has not all; nil otherwise
 	bundles bool         // small databases share sessions: the joiner runs a script
 	sent    atomic.Int64 // bytes of files
+	moved   atomic.Int64 // bytes on the data connections
 
 	auth    remoteAuth
+	limit   *rateLimit              // of the data connections together; nil: none
 	joiner  tls.Peer                // as the first connection showed it
 	control atomic.Pointer[control] // to a joiner of ours; nil otherwise
 
@@ -39,6 +41,9 @@ type donor struct {
 func newDonor(r *run) *donor {
 	d := &donor{run: r, flush: newFlushWait(r.say), id: newSecret()}
 	r.count = d.sent.Load
+	if rate := r.settings.RateLimit; rate > 0 {
+		d.limit = newRateLimit(rate)
+	}
 	return d
 }
 
@@ -51,6 +56,7 @@ func (d *donor) whole(ctx context.Context) error {
 	d.infof("%s %s started on donor", d.args.Method, kind)
 	ctx, stop := untilShutdown(ctx, d.args.Socket)
 	defer stop()
+	defer d.wholeTime()()
 	err := d.do(ctx)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx) // whatever broke, it broke because of this
@@ -151,7 +157,9 @@ func (d *donor) sst(ctx context.Context) error {
 		}
 	}()
 	d.tell(status.Waiting, "waiting for mariadbd to flush and lock its tables")
+	end := d.stage("Donor-Flush")
 	p, stamped, err := d.flush.wait(ctx, d.root)
+	end()
 	if err != nil {
 		return err
 	}
@@ -161,11 +169,13 @@ func (d *donor) sst(ctx context.Context) error {
 	d.infof("Tables flushed at %s after %.1f s", p, locked.Sub(asked).Seconds())
 	d.status.Change(func(r *status.Run) { r.Locked = locked })
 	d.tell(status.Transferring, "tables are locked, sending")
+	end = d.stage("Donor-Transfer")
 	if c != nil {
 		err = c.final(ctx, stamped)
 	} else if err = d.planAgain(ctx); err == nil {
 		err = d.sendAll(ctx)
 	}
+	end()
 	if err != nil {
 		return err
 	}
@@ -418,20 +428,25 @@ func (d *donor) modules(ctx context.Context, conn link) ([]string, error) {
 }
 
 // dial connects as often as needed, always to the same joiner, up to the rsync
-// greeting.
+// greeting. What is sent from there on counts for rlimit.
 func (d *donor) dial(ctx context.Context) (link, error) { return d.dialWith(ctx, hello{}) }
 
 // dialWith is dial with what the hello is to say to a joiner of ours.
 func (d *donor) dialWith(ctx context.Context, h hello) (link, error) {
 	conn, err := d.dialRaw(ctx)
-	if err != nil || !conn.Own() {
-		return conn, err
-	}
-	if _, err := d.greet(ctx, conn, h); err != nil {
-		conn.Close()
+	if err != nil {
 		return nil, err
 	}
-	return conn, nil
+	if conn.Own() {
+		if _, err := d.greet(ctx, conn, h); err != nil {
+			conn.Close()
+			return nil, err
+		}
+	}
+	if d.limit != nil {
+		conn = newLimitedLink(conn, d.limit)
+	}
+	return countedLink{conn, &d.moved}, nil
 }
 
 func (d *donor) dialRaw(ctx context.Context) (link, error) {

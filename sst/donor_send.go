@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -22,7 +23,7 @@ import (
 func (d *donor) sendAll(ctx context.Context) error {
 	progress, stop := context.WithCancel(ctx)
 	var saying sync.WaitGroup
-	saying.Go(func() { sayProgress(progress, "sent", d.sent.Load, d.infof) })
+	saying.Go(func() { d.progress().run(progress) })
 	defer saying.Wait()
 	defer stop()
 
@@ -54,6 +55,13 @@ func (d *donor) sendAll(ctx context.Context) error {
 	}
 	d.infof("Transfer of data done: %d databases", databases)
 	return d.settle(ctx, sent)
+}
+
+// progress tells of what the plan at this moment has to send.
+func (d *donor) progress() progress {
+	total := d.plan.Total.Size
+	return progress{role: "donor", verb: "sent", to: d.settings.Progress, bytes: d.moved.Load,
+		total: func() int64 { return total }, infof: d.infof, warn: d.warn}
 }
 
 // stages are the stock script's words for what it has sent.
@@ -118,6 +126,7 @@ const maxVanished = 3
 // sendSession sends one session, on a connection of its own, and notes the stamps of
 // its files.
 func (d *donor) sendSession(ctx context.Context, s *sentSession, extra map[string]transfer.VirtualFile) error {
+	defer d.stage("Donor-Transfer of " + plain(path.Join(s.Module, s.Path)))()
 	for try := 1; ; try++ {
 		err := d.push(ctx, s, extra)
 		switch {

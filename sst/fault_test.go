@@ -378,3 +378,38 @@ func TestStdoutThatNobodyReads(t *testing.T) {
 	}
 	joiner.nothingLeft()
 }
+
+// The scripts see no settings at all then, and go on without certificates.
+func TestBrokenOptionFilesEndBothRoles(t *testing.T) {
+	for _, c := range []struct{ name, cnf, says string }{
+		{"a group that does not end", "[mysqld]\nx=1\n[sst\ntca=/x\n", `my.cnf line 3: group without "]"`},
+		{"an option before any group", "tca=/x\n[sst]\n", "my.cnf line 1: option before any [group]"},
+		{"a directory that is not there", "[sst]\n!includedir /nowhere/conf.d\n", "my.cnf line 2: "},
+		{"no such file", "", "my.cnf: no such file or directory"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cluster := newCluster(t)
+			for role, args := range map[string]string{
+				"joiner": "--role joiner --address localhost:4444 --parent $PPID", "donor": donorArgs(4444, ""),
+			} {
+				for _, program := range []string{"wsrep_sst_rsync_tunnel", "wsrep_sst_rsync"} {
+					n := cluster.node(cluster.certificate("localhost", true))
+					write(t, n.dir, "ibdata1", "old")
+					before := names(t, n.dir)
+					if err := os.WriteFile(n.cnf, []byte(c.cnf), 0o600); err != nil {
+						t.Fatal(err)
+					}
+					if c.cnf == "" {
+						os.Remove(n.cnf)
+					}
+					n.startAs(program, args)
+					n.exit(22) // and nothing on stdout
+					n.says("[ERROR] ", c.says, "hint: put the option file right")
+					if after := names(t, n.dir); !slices.Equal(before, after) {
+						t.Errorf("%s: %q instead of %q", role, after, before)
+					}
+				}
+			}
+		})
+	}
+}

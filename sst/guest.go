@@ -34,7 +34,7 @@ func guestThreads() int { return min(max(runtime.GOMAXPROCS(0)/perCPUs, 1), maxG
 // A guest reads.
 type guest struct {
 	jobs chan readJob
-	rate rateLimit
+	rate *rateLimit // nil: none
 	wait sync.WaitGroup
 }
 
@@ -52,7 +52,10 @@ type readDone struct {
 
 // newGuest starts the threads. rate is in bytes a second, 0 for no limit.
 func newGuest(rate int64) *guest {
-	g := &guest{jobs: make(chan readJob), rate: rateLimit{rate: rate}}
+	g := &guest{jobs: make(chan readJob)}
+	if rate > 0 {
+		g.rate = newRateLimit(rate)
+	}
 	for range guestThreads() {
 		g.wait.Go(g.work)
 	}
@@ -102,33 +105,15 @@ func (f guestFile) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // pace waits until n more bytes may be read.
-func (g *guest) pace(ctx context.Context, n int) error { return g.rate.take(ctx, n) }
-
-// A rateLimit spreads bytes evenly over time.
-type rateLimit struct {
-	rate int64 // bytes a second, 0: no limit
-
-	mu   sync.Mutex
-	next time.Time
-}
-
-// take waits for the turn of n bytes.
-func (l *rateLimit) take(ctx context.Context, n int) error {
-	if l.rate <= 0 {
+func (g *guest) pace(ctx context.Context, n int) error {
+	if g.rate == nil {
 		return nil
 	}
-	l.mu.Lock()
-	now := time.Now()
-	if l.next.Before(now) {
-		l.next = now
-	}
-	at := l.next
-	l.next = l.next.Add(time.Duration(float64(n) / float64(l.rate) * float64(time.Second)))
-	l.mu.Unlock()
-	if at.Sub(now) <= 0 {
+	pause := g.rate.take(n)
+	if pause <= 0 {
 		return nil
 	}
-	t := time.NewTimer(at.Sub(now))
+	t := time.NewTimer(pause)
 	defer t.Stop()
 	select {
 	case <-t.C:

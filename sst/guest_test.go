@@ -55,31 +55,23 @@ func TestAGuestReadsWithLowPriority(t *testing.T) {
 	}
 }
 
-func TestTheRateIsKept(t *testing.T) {
+func TestAGuestKeepsToItsRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := rateLimit{rate: 1000}
+		g := newGuest(10 << 10)
+		defer g.close()
 		began := time.Now()
-		for range 11 {
-			if err := l.take(t.Context(), 500); err != nil {
+		for range 20 {
+			if err := g.pace(t.Context(), 10<<10); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if d := time.Since(began); d != 5*time.Second {
-			t.Errorf("5500 bytes at 1000 a second, the last 500 begun after %v", d)
-		}
-		// What was not used is not saved up.
-		time.Sleep(time.Hour)
-		began = time.Now()
-		for range 3 {
-			l.take(t.Context(), 500)
-		}
-		if d := time.Since(began); d != time.Second {
-			t.Errorf("after a pause, 1500 bytes took %v", d)
+		if d := time.Since(began); d < 19*time.Second || d > 21*time.Second {
+			t.Errorf("20 seconds' worth took %v", d)
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		stop := errors.New("stop")
 		cancel(stop)
-		if err := l.take(ctx, 1); !errors.Is(err, stop) {
+		if err := g.pace(ctx, 10<<20); !errors.Is(err, stop) {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -39,6 +39,8 @@ type joiner struct {
 	received atomic.Int64    // bytes of files
 	receiver ext.Receiver    // of the streams
 	memory   *ext.Memory     // of what they brought
+	moved    atomic.Int64    // bytes on the data connections
+	expected atomic.Int64    // bytes that a donor of ours announced; 0: none did
 
 	intake   *intake
 	turned   atomic.Int64 // connections turned away
@@ -59,6 +61,7 @@ func newJoiner(r *run) *joiner {
 // when it returns, and in the last line what has become of the data directory.
 func (j *joiner) whole(ctx context.Context) error {
 	j.infof("%s SST started on joiner", j.args.Method)
+	defer j.wholeTime()()
 	err := j.do(ctx)
 	state := saysUntouched
 	if j.dir != nil {
@@ -105,7 +108,10 @@ func (j *joiner) do(ctx context.Context) error {
 	if err := j.prepare(); err != nil {
 		return err
 	}
-	if err := j.receive(ctx); err != nil {
+	end := j.stage("Joiner-Receive, with the wait for a donor,")
+	err := j.receive(ctx)
+	end()
+	if err != nil {
 		return err
 	}
 	p, err := j.complete(ctx)
@@ -293,11 +299,15 @@ func (j *joiner) complete(ctx context.Context) (position, error) {
 		return position{}, fail(exitPipe, err)
 	}
 	if j.dir.state == saysIncomplete {
-		if err := j.unpackBinlogs(); err != nil {
+		end := j.stage("Joiner-Binlogs")
+		err := j.unpackBinlogs()
+		end()
+		if err != nil {
 			return position{}, fail(exitPipe, err)
 		}
 		j.status.Enter(status.Finishing, "writing to disk")
 		began := time.Now()
+		defer j.stage("Joiner-Sync")()
 		j.dropLinks()
 		links := slices.Collect(maps.Values(j.links))
 		if err := j.dir.finish(ctx, links, j.warn); err != nil {

@@ -152,6 +152,7 @@ func (j *joiner) controlled(ctx context.Context, conn link, h hello) error {
 		return nil
 	}
 	j.infof("donor %s connected, version %s", peerName(peer), h.Version)
+	j.expected.Store(h.Need)
 	answer := j.hello()
 	refused := j.fits(ctx, h)
 	if refused != nil {
@@ -176,7 +177,7 @@ func (j *joiner) session(ctx context.Context, conn link) error {
 	s := &joinerSession{joiner: j, peer: conn.Peer()}
 	d := j.daemon
 	d.Begin = s.begin
-	result, err := d.Serve(ctx, conn)
+	result, err := d.Serve(ctx, countedLink{conn, &j.moved})
 	if err == nil && len(result.Failed) > 0 {
 		err = fmt.Errorf("%d files could not be written, the first is %s", len(result.Failed), plain(result.Failed[0]))
 	}

@@ -190,7 +190,8 @@ func (s *joinerSession) end(ctx context.Context, err error) error {
 	return fail(exitPipe, fmt.Errorf("donor %s: %w", peerName(s.peer), err))
 }
 
-// sayProgress tells now and then how far the transfer is.
+// sayProgress tells how far the transfer is.
 func (j *joiner) sayProgress(ctx context.Context) {
-	sayProgress(ctx, "received", j.received.Load, j.infof)
+	progress{role: "joiner", verb: "received", to: j.settings.Progress, bytes: j.moved.Load,
+		total: j.expected.Load, infof: j.infof, warn: j.warn}.run(ctx)
 }

@@ -17,7 +17,7 @@ import (
 
 // stream serves one of them. A connection that breaks is the donor's to make again.
 func (j *joiner) stream(ctx context.Context, conn link) error {
-	err := j.receiver.Serve(ctx, conn)
+	err := j.receiver.Serve(ctx, countedLink{conn, &j.moved})
 	switch fatal := (*ext.FatalError)(nil); {
 	case errors.As(err, &fatal):
 		return fail(exitPipe, err)

@@ -162,14 +162,17 @@ func (r *run) loadSettings() (err error) {
 		r.warn("unknown arguments are ignored: " + strings.Join(r.args.Unknown, " "))
 	}
 	r.settings, err = LoadSettings(r.args, mycnf.LoadOptions{LookupEnv: r.lookupEnv})
+	for _, w := range r.settings.Warnings { // they may explain the error
+		r.warn(w)
+	}
 	if err != nil {
 		return err
 	}
-	for _, w := range r.settings.Warnings {
-		r.warn(w)
-	}
 	for _, n := range r.settings.Notes {
 		r.say(n)
+	}
+	if set := r.settings.summary(); set != "" {
+		r.say(set)
 	}
 	return nil
 }

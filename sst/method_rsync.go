@@ -38,7 +38,6 @@ type keyedValue struct {
 func (l *settingsLoader) stockFiles() map[string]keyedValue {
 	parts := []string{"ca", "capath", "cert", "key"}
 	own := map[string]string{"ca": "tca", "capath": "tcapath", "cert": "tcert", "key": "tkey"}
-	groups := append(l.serverGroups(), sstGroup)
 	found := map[string]keyedValue{}
 	servers := map[string]keyedValue{}
 	role := "ssl-client-"
@@ -46,8 +45,8 @@ func (l *settingsLoader) stockFiles() map[string]keyedValue {
 		role = "ssl-server-"
 	}
 	for _, part := range parts {
-		l.pick(found, part, []string{sstGroup}, own[part])
-		l.pick(servers, part, groups, "ssl-"+part)
+		l.pick(found, part, own[part])
+		l.pick(servers, part, "ssl-"+part)
 	}
 	switch {
 	case len(found) == 0:
@@ -56,14 +55,19 @@ func (l *settingsLoader) stockFiles() map[string]keyedValue {
 		l.note("ssl-ca, ssl-capath, ssl-cert and ssl-key are ignored by SST: [sst] sets some of tca, tcapath, tcert and tkey")
 	}
 	for _, part := range parts {
-		l.pick(found, part, groups, role+part)
+		l.pick(found, part, role+part)
+		for _, key := range []string{own[part], "ssl-" + part, role + part} {
+			if _, set := l.found[key]; set && key != found[part].key {
+				l.remark(key, "not used")
+			}
+		}
 	}
 	return found
 }
 
 // pick puts a value that is set into to.
-func (l *settingsLoader) pick(to map[string]keyedValue, part string, groups []string, key string) {
-	if o, ok := l.files.Get(groups, key); ok && o.Value != "" {
+func (l *settingsLoader) pick(to map[string]keyedValue, part, key string) {
+	if o, ok := l.get(key); ok && o.Value != "" {
 		to[part] = keyedValue{Value{o.Value, where(o)}, key}
 	}
 }
@@ -72,7 +76,7 @@ func (l *settingsLoader) note(text string) { l.s.Notes = append(l.s.Notes, text)
 
 // sslMode reads ssl-mode, or derives it from what is known.
 func (l *settingsLoader) sslMode() error {
-	o, _ := l.files.Get(append(l.serverGroups(), sstGroup), "ssl-mode")
+	o, _ := l.get("ssl-mode")
 	s := &l.s
 	known := false
 	switch {
@@ -90,6 +94,13 @@ func (l *settingsLoader) sslMode() error {
 		s.Clear, s.whyClear = true, fmt.Sprintf("ssl-mode is not set, and %s alone does not turn encryption on; ssl-mode=REQUIRED does", s.keys.Cert)
 	default:
 		s.Clear, s.whyClear = true, "ssl-mode is not set, and there is no CA, and no certificate with a key"
+	}
+	if o.Value == "" {
+		l.record("ssl-mode", s.Mode.String(), byDefault)
+	}
+	if s.Clear {
+		l.record("ssl-mode", "DISABLED", l.found["ssl-mode"].From)
+		l.remark("ssl-mode", "nothing is encrypted: "+s.whyClear)
 	}
 	return nil
 }

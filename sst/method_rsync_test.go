@@ -3,12 +3,10 @@ package sst
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 
-	"wsrep_sst_rsync_tunnel/mycnf"
 	"wsrep_sst_rsync_tunnel/sst/report"
 	"wsrep_sst_rsync_tunnel/tls"
 )
@@ -16,15 +14,7 @@ import (
 // stockSettings loads an option file under the stock method's name.
 func stockSettings(t *testing.T, cnf, role string) (*Settings, error) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "my.cnf")
-	if err := os.WriteFile(file, []byte(cnf), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	a, err := ParseArgs([]string{"wsrep_sst_rsync", "--role", role, "--address", "h:4444", "--datadir", "/var/lib/mysql", "--defaults-file", file})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return LoadSettings(a, mycnf.LoadOptions{LookupEnv: func(string) (string, bool) { return "", false }})
+	return settingsAs(t, "rsync", cnf, nil, "--role", role)
 }
 
 // channelText is what the settings come to: mode, and the files by the keys that named
@@ -73,7 +63,7 @@ func TestStockKeysAndModes(t *testing.T) {
 		{name: "those of [sst] and the same of the server", cnf: "[sst]\ntca=/a\ntcert=/c\ntkey=/k\n[mysqld]\nssl-ca=/a\nssl-cert=/c\nssl-key=/k\n", want: "VERIFY_CA tca=/a tcert=/c tkey=/k"},
 		{name: "tca of the server's groups is nobody's", cnf: "[mysqld]\ntca=/a\ntcert=/c\n", want: "clear"},
 		{name: "empty values are not set", cnf: "[sst]\ntca=\ntcert=\nssl-ca=/a\n", want: "VERIFY_CA ssl-ca=/a"},
-		{name: "sockopt is not read", cnf: "[sst]\ntca=/a\nsockopt=,verify=0,nonsense\n", want: "VERIFY_CA tca=/a"},
+		{name: "sockopt is not read", cnf: "[sst]\ntca=/a\nsockopt=,verify=0,nonsense\n", want: "VERIFY_CA tca=/a", note: "sockopt is read by the method rsync_tunnel only"},
 		{name: "a CA that ends in a slash", cnf: "[sst]\ntca=/nowhere/\n", want: "VERIFY_CA tca=/nowhere/"},
 		{name: "a CA that is a directory, in the place of another", cnf: "[sst]\ntcapath=/d\ntca=" + dir + "\n", want: "VERIFY_CA tca=" + dir},
 		{name: "a joiner's own", role: "joiner", cnf: "[sst]\ntca=/a\ntcert=/c\ntkey=/k\nssl-server-cert=/sc\nssl-client-ca=/ca\n[mysqld]\nssl-server-key=/sk\n",
@@ -212,6 +202,22 @@ func TestAStockJoinerWaitsAsLongAsItsServer(t *testing.T) {
 		s, err := stockSettings(t, cnf, "joiner")
 		if err != nil || fmt.Sprint(s.InitialTimeout) != want {
 			t.Errorf("%q: %v, %v", cnf, s.InitialTimeout, err)
+		}
+	}
+}
+
+// Who leaves mariabackup's encrypt in [sst] and believes that it encrypts is told.
+func TestEncryptDoesNotEncryptUnderTheStockNames(t *testing.T) {
+	for cnf, says := range map[string]string{
+		"[sst]\nencrypt=3\n":                    "my.cnf:2: encrypt=3 does not encrypt an SST by rsync: ssl-mode does",
+		"[sst]\nencrypt=1\n":                    "encrypt=1 does not encrypt an SST by rsync",
+		"[sst]\nencrypt=0\n":                    "",
+		"[sst]\nencrypt=3\ntca=/a\ntcert=/c\n":  "",
+		"[sst]\nencrypt=1\nssl-mode=REQUIRED\n": "encrypt=1 has no meaning here",
+	} {
+		s, err := stockSettings(t, cnf, "donor")
+		if got := strings.Join(s.Warnings, "\n"); err != nil || (got == "") != (says == "") || !strings.Contains(got, says) {
+			t.Errorf("%q: %v, warnings %q", cnf, err, got)
 		}
 	}
 }

@@ -114,12 +114,7 @@ func isCut(err error) bool {
 func (d *donor) dialStream(ctx context.Context) (net.Conn, error) {
 	var conn link
 	err := d.again(ctx, func(ctx context.Context) (err error) {
-		if conn, err = d.dialRaw(ctx); err != nil {
-			return err
-		}
-		if _, err = d.greet(ctx, conn, hello{Stream: true}); err != nil {
-			conn.Close()
-		}
+		conn, err = d.dialWith(ctx, hello{Stream: true})
 		return err
 	})
 	if err != nil {

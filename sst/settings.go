@@ -2,10 +2,7 @@ package sst
 
 import (
 	"fmt"
-	"math"
-	"runtime"
 	"strconv"
-	"strings"
 	"time"
 
 	"wsrep_sst_rsync_tunnel/mycnf"
@@ -46,6 +43,10 @@ type Settings struct {
 	BackupThreads int // connections at a time: backup-threads, default: CPUs
 	MaxBinlogs    int // sst-max-binlogs: the last n, 0 none, negative all
 
+	RateLimit int64  // rlimit: bytes a second over all connections of a donor; 0: none
+	Progress  string // progress: "", "none", "1" (the log), or a file's absolute path
+	Times     bool   // time: stages are timed
+
 	InitialTimeout   time.Duration // sst-initial-timeout: joiner, until the donor comes; 0: none
 	Silence          time.Duration // sst-timeout: connection without a sign of life; 0: none
 	ConnectTimeout   time.Duration // sst-connect-timeout: one TCP connect
@@ -72,7 +73,8 @@ type Settings struct {
 	Warnings []string
 	Notes    []string // worth a line that is no warning
 
-	host string // the joiner's, as the address has it
+	host      string // the joiner's, as the address has it
+	effective []Setting
 }
 
 // TLS is what the secure channel of a role is made from.
@@ -83,23 +85,6 @@ func (s *Settings) TLS(role tls.Role) tls.Config {
 		ConnectTimeout: s.ConnectTimeout, HandshakeTimeout: s.HandshakeTimeout,
 	}
 }
-
-// Defaults of what can be set. 300 s is what the stock script's rsync waits for a
-// sign of life. For the donor to come at all there is no limit: a joiner may queue
-// for hours behind a busy donor, as long as its mariadbd lives.
-const (
-	defaultSilence          = 300 * time.Second
-	defaultConnectTimeout   = 10 * time.Second
-	defaultHandshakeTimeout = 30 * time.Second
-	defaultPreviousTimeout  = 30 * time.Second
-	defaultReconnect        = 60 * time.Second
-	defaultReconnectLocked  = 10 * time.Second
-	defaultSilenceLocked    = 60 * time.Second
-
-	defaultMaxBinlogs = 1
-	maxBackupThreads  = 256
-	defaultPageSize   = 16 << 10
-)
 
 // sstGroup holds what concerns SSTs only; serverGroup is the set that mariadbd
 // reads itself and that beats [sst] in the keys they share.
@@ -120,24 +105,36 @@ func LoadSettings(a Args, o mycnf.LoadOptions) (*Settings, error) {
 	}
 	files = files.ForServer(o.ServerVersion)
 	if err != nil {
-		return &Settings{Warnings: files.Warnings()}, fail(exitInvalid, err)
+		return &Settings{Warnings: files.Warnings()}, advise(fail(exitInvalid, err),
+			"put the option file right; wsrep_sst_rsync_tunnel config shows whether it is")
 	}
-	l := &settingsLoader{args: a, files: files, version: o.ServerVersion, env: o.LookupEnv}
+	l := &settingsLoader{args: a, files: files, version: o.ServerVersion, env: o.LookupEnv, found: map[string]Setting{}}
 	l.s.host = a.Address.Host
 	l.s.Warnings = append(l.s.Warnings, files.Warnings()...)
-	if err := l.channel(); err != nil {
-		return &l.s, fail(exitInvalid, err)
+	err = l.load()
+	l.s.effective = l.inOrder()
+	return &l.s, fail(exitInvalid, err)
+}
+
+// load puts all together.
+func (l *settingsLoader) load() error {
+	if _, set := l.get("server-version"); !set && l.version != "" {
+		l.record("server-version", l.version, "found out")
 	}
-	l.numbers()
+	l.misspelt()
+	if err := l.channel(); err != nil {
+		return err
+	}
+	l.transfer()
 	l.timeouts()
 	l.precopy()
 	if err := l.paths(); err != nil {
-		return &l.s, fail(exitInvalid, err)
+		return err
 	}
 	l.binlog()
 	l.notData()
 	l.statusFiles()
-	return &l.s, nil
+	return nil
 }
 
 type settingsLoader struct {
@@ -145,7 +142,10 @@ type settingsLoader struct {
 	files   *mycnf.Files
 	version string
 	env     func(string) (string, bool)
+	found   map[string]Setting // by key: what config shows
 	s       Settings
+
+	mentioned map[string]bool // keys; made by mentions
 }
 
 func (l *settingsLoader) warn(format string, a ...any) {
@@ -155,113 +155,29 @@ func (l *settingsLoader) warn(format string, a ...any) {
 func where(o mycnf.Option) string { return o.File + ":" + strconv.Itoa(o.Line) }
 
 func (l *settingsLoader) channel() error {
-	groups := append(l.serverGroups(), sstGroup, "xtrabackup", "mariabackup")
-	if o, ok := l.files.Get(groups, "encrypt"); ok && o.Value == "1" {
-		l.warn("%s: encrypt=1 has no meaning here; what is sent is encrypted by TLS with tcert and tkey", where(o))
-	}
 	if l.args.Method != Tunnel {
-		return l.stockChannel()
+		err := l.stockChannel()
+		l.encrypt()
+		return err
 	}
 	for key, v := range map[string]*Value{"tca": &l.s.CA, "tcert": &l.s.Cert, "tkey": &l.s.Key, "sockopt": &l.s.Sockopt} {
-		if o, ok := l.files.Get([]string{sstGroup}, key); ok {
+		if o, ok := l.get(key); ok {
 			*v = Value{o.Value, where(o)}
 		}
 	}
+	l.encrypt()
 	return nil
 }
 
-// serverGroups are the server's groups, unless it was told to read no files.
-func (l *settingsLoader) serverGroups() []string {
-	if l.args.Mysqld.NoDefaults {
-		return nil
+// encrypt is mariabackup's. Operators leave it beside tcert and tkey, where it does no
+// harm; but who relies on it for secrecy must be told.
+func (l *settingsLoader) encrypt() {
+	o, ok := l.get("encrypt")
+	switch {
+	case !ok:
+	case l.s.Clear && o.Value != "0":
+		l.warn("%s: encrypt=%s does not encrypt an SST by %s: ssl-mode does", where(o), o.Value, l.args.Method)
+	case o.Value == "1":
+		l.warn("%s: encrypt=1 has no meaning here; what is sent is encrypted by TLS with tcert and tkey", where(o))
 	}
-	return []string{serverGroup}
-}
-
-func (l *settingsLoader) numbers() {
-	l.s.PageSize = pageSize(l.server("innodb-page-size").Value)
-	l.s.BackupThreads = runtime.GOMAXPROCS(0)
-	if n, ok := l.integer("backup-threads", 1, math.MaxInt32); ok {
-		if n > maxBackupThreads {
-			l.warn("backup-threads=%d is more than makes sense, %d are used", n, maxBackupThreads)
-			n = maxBackupThreads
-		}
-		l.s.BackupThreads = n
-	}
-	l.s.MaxBinlogs = defaultMaxBinlogs
-	if n, ok := l.integer("sst-max-binlogs", math.MinInt32, math.MaxInt32); ok {
-		l.s.MaxBinlogs = n
-	}
-}
-
-// integer is a number of the server groups or of [sst]. One that is none is as good
-// as not set: no node shall stay down for it.
-func (l *settingsLoader) integer(key string, low, high int) (int, bool) {
-	o, ok := l.files.Get(append(l.serverGroups(), sstGroup), key)
-	if !ok {
-		return 0, false
-	}
-	n, err := strconv.Atoi(o.Value)
-	if err != nil || n < low || n > high {
-		l.warn("%s: %s=%s is not a number of at least %d, the default is used", where(o), key, o.Value, low)
-		return 0, false
-	}
-	return n, true
-}
-
-// pageSize reads innodb_page_size, which may end in k; the default if it is none.
-func pageSize(s string) int64 {
-	number, unit := strings.TrimRight(s, "kK"), int64(1)
-	if number != s {
-		unit = 1 << 10
-	}
-	n, err := strconv.ParseInt(number, 10, 32)
-	if err != nil || n <= 0 {
-		return defaultPageSize
-	}
-	return n * unit
-}
-
-func (l *settingsLoader) timeouts() {
-	for _, t := range []struct {
-		key      string
-		to       *time.Duration
-		standard time.Duration
-		zero     bool // 0 means no limit
-	}{
-		{"sst-initial-timeout", &l.s.InitialTimeout, 0, true},
-		{"sst-timeout", &l.s.Silence, defaultSilence, true},
-		{"sst-connect-timeout", &l.s.ConnectTimeout, defaultConnectTimeout, false},
-		{"sst-handshake-timeout", &l.s.HandshakeTimeout, defaultHandshakeTimeout, false},
-		{"sst-previous-timeout", &l.s.PreviousTimeout, defaultPreviousTimeout, false},
-		{"sst-reconnect-timeout", &l.s.Reconnect, defaultReconnect, true},
-		{"sst-reconnect-timeout-locked", &l.s.ReconnectLocked, defaultReconnectLocked, true},
-		{"sst-timeout-locked", &l.s.SilenceLocked, defaultSilenceLocked, true},
-		{"precopy-max-time", &l.s.PrecopyMaxTime, defaultPrecopyMaxTime, true},
-	} {
-		*t.to = t.standard
-		o, ok := l.files.Get([]string{sstGroup}, t.key)
-		if !ok {
-			continue
-		}
-		d, err := parseSeconds(o.Value)
-		if err != nil || d == 0 && !t.zero {
-			l.warn("%s: %s=%s is not a number of seconds, the default of %g is used", where(o), t.key, o.Value, t.standard.Seconds())
-			continue
-		}
-		*t.to = d
-	}
-}
-
-// parseSeconds reads a number of seconds, fractions allowed, up to ten years.
-func parseSeconds(s string) (time.Duration, error) {
-	const limit = 10 * 365 * 24 * 3600
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || math.IsNaN(f) || f < 0 || f > limit || strings.ContainsAny(s, "xXpPeE_") {
-		return 0, fmt.Errorf("%q is not a number of seconds", s)
-	}
-	if d := time.Duration(f * float64(time.Second)); d > 0 || f == 0 {
-		return d, nil
-	}
-	return 0, fmt.Errorf("%q is too short", s)
 }

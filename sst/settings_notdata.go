@@ -78,6 +78,10 @@ func (l *settingsLoader) notDataOption(key, value string) {
 		}
 	case slices.Contains(stemKeys, key):
 		l.s.Places.NotData = append(l.s.Places.NotData, plan.NotData{Key: underscores(key), Path: l.abs(stripExt(value)), Stem: true})
+	case key == "progress":
+		if value != noProgress && value != logProgress {
+			l.addNotData(key, value)
+		}
 	case key == "wsrep-provider-options":
 		for option := range strings.SplitSeq(value, ";") {
 			name, file, _ := strings.Cut(option, "=")

@@ -1,6 +1,7 @@
 package sst
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,6 +34,7 @@ func (l *settingsLoader) paths() error {
 		if dir != "" {
 			*root.to = l.abs(dir)
 		}
+		l.record(root.key, *root.to, cmp.Or(l.found[root.key].From, byDefault))
 	}
 	return l.systemFiles()
 }
@@ -40,17 +42,20 @@ func (l *settingsLoader) paths() error {
 // place is the value of a path option; "" if it is set nowhere.
 func (l *settingsLoader) place(key, arg string, envs []string) (string, error) {
 	if arg != "" {
+		l.record(key, arg, "argument --"+key)
 		return arg, nil
 	}
 	for _, name := range envs {
 		if v, ok := l.lookupEnv(name); ok && strings.TrimSpace(v) != "" {
+			l.record(key, strings.TrimSpace(v), "environment "+name)
 			return strings.TrimSpace(v), nil
 		}
 	}
 	if v := l.args.Mysqld.Value(key); v != "" {
+		l.record(key, v, byServer(key))
 		return v, nil
 	}
-	o, _ := l.files.Get(l.serverGroups(), key)
+	o, _ := l.get(key)
 	return o.Value, l.versioned(key, o.Value)
 }
 
@@ -164,8 +169,19 @@ func (l *settingsLoader) binlog() {
 		Path:  l.abs(stripExt(name)),
 		Index: l.abs(stripExt(index)) + ".index",
 	}
+	l.recordName("log-bin", l.s.Binlog.Path, "binlog", a.Binlog)
+	l.recordName("log-bin-index", l.s.Binlog.Index, "binlog-index", a.BinlogIndex)
 	l.s.Places.Binlogs = l.s.MaxBinlogs != 0
 	l.s.Places.BinlogDirs = []string{l.s.Binlog.Dir(), filepath.Dir(l.s.Binlog.Index)}
+}
+
+// recordName keeps what a name has become. given is the argument's value.
+func (l *settingsLoader) recordName(key, file, argument, given string) {
+	from := cmp.Or(l.found[key].From, byDefault)
+	if given != "" {
+		from = "argument --" + argument
+	}
+	l.record(key, file, from)
 }
 
 // stripExt takes off what follows the first dot of a file name, as mariadbd does
@@ -179,12 +195,17 @@ func stripExt(name string) string {
 // server is an option of mariadbd: its command line, then its groups.
 func (l *settingsLoader) server(key string) mycnf.Option {
 	if v := l.args.Mysqld.Value(key); v != "" {
+		l.record(key, v, byServer(key))
 		return mycnf.Option{Key: key, Value: v, HasValue: true}
 	}
-	o, _ := l.files.Get(l.serverGroups(), key)
+	o, _ := l.get(key)
 	return o
 }
 
+func byServer(key string) string { return "mariadbd's argument --" + key }
+
+// serverHas says whether an option is given to mariadbd, with a value or without.
 func (l *settingsLoader) serverHas(key string) bool {
-	return l.args.Mysqld.Has(key) || l.files.Has(l.serverGroups(), key)
+	groups := mustKnow(key).groups.names(l.args.Mysqld.NoDefaults)
+	return l.args.Mysqld.Has(key) || l.files.Has(groups, key)
 }

@@ -2,8 +2,6 @@ package sst
 
 import (
 	"fmt"
-	"math"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -18,52 +16,36 @@ const (
 // precopy reads what concerns the rounds before the lock.
 func (l *settingsLoader) precopy() {
 	l.s.Precopy, l.s.PrecopyRounds = true, defaultPrecopyRounds
-	sst := []string{sstGroup}
-	if o, ok := l.files.Get(sst, "precopy"); ok {
+	if o, ok := l.get("precopy"); ok {
 		switch strings.ToLower(o.Value) {
 		case "auto":
 		case "off":
 			l.s.Precopy = false
 		default:
-			l.warn("%s: precopy=%s is neither auto nor off, auto is used", where(o), o.Value)
+			l.refuse(o, "precopy", "neither auto nor off")
 		}
 	}
 	if n, ok := l.integer("precopy-rounds", 1, maxPrecopyRounds); ok {
 		l.s.PrecopyRounds = n
 	}
-	if o, ok := l.files.Get(sst, "precopy-rlimit"); ok {
+	if o, ok := l.get("precopy-rlimit"); ok {
 		n, err := parseRate(o.Value)
 		if err != nil {
-			l.warn("%s: precopy-rlimit=%s %v, there is no limit", where(o), o.Value, err)
+			l.refuse(o, "precopy-rlimit", err.Error())
+		} else {
+			l.s.PrecopyRate = n
+			l.remark("precopy-rlimit", fmt.Sprintf("%d bytes a second", n))
 		}
-		l.s.PrecopyRate = n
 	}
-	l.s.RejectsQueries = isOn(l.server("wsrep-sst-donor-rejects-queries").Value)
+	o, _ := l.get("wsrep-sst-donor-rejects-queries")
+	l.s.RejectsQueries = isOn(o.Value)
 }
 
+// isOn reads a switch of the server's.
 func isOn(s string) bool {
 	switch strings.ToLower(s) {
 	case "1", "on", "true", "yes":
 		return true
 	}
 	return false
-}
-
-// minRate is the lowest that a person can mean: with less an SST takes for ever.
-const minRate = 1 << 10
-
-// parseRate reads bytes a second; k, m, g, t are powers of 1024. 0 is no limit.
-func parseRate(s string) (int64, error) {
-	number, unit := strings.TrimRight(s, "kKmMgGtT"), 1.0
-	if letters := s[len(number):]; letters != "" {
-		unit = math.Pow(1024, float64(strings.Index("kmgt", strings.ToLower(letters))+1))
-	}
-	f, err := strconv.ParseFloat(number, 64)
-	if err != nil || math.IsNaN(f) || f < 0 || strings.ContainsAny(number, "xXpPeE_") || unit < 1024 && number != s {
-		return 0, fmt.Errorf("is no number of bytes a second")
-	}
-	if n := f * unit; n == 0 || n >= minRate && n < 1<<50 {
-		return int64(n), nil
-	}
-	return 0, fmt.Errorf("is not between 1k and 1024t bytes a second")
 }

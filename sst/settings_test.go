@@ -16,18 +16,25 @@ import (
 	"wsrep_sst_rsync_tunnel/tls"
 )
 
-// settingsOf loads an option file, with an environment and more arguments.
-func settingsOf(t *testing.T, cnf string, env map[string]string, more ...string) (*Settings, error) {
+// settingsAs loads an option file as a method, with an environment and more arguments.
+func settingsAs(t *testing.T, method, cnf string, env map[string]string, more ...string) (*Settings, error) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "my.cnf")
 	if err := os.WriteFile(file, []byte(cnf), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a, err := ParseArgs(argv(append([]string{"--defaults-file", file}, more...)...))
+	words := argv(append([]string{"--defaults-file", file}, more...)...)
+	words[0] = "wsrep_sst_" + method
+	a, err := ParseArgs(words)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return LoadSettings(a, mycnf.LoadOptions{LookupEnv: func(name string) (string, bool) { v, ok := env[name]; return v, ok }})
+}
+
+func settingsOf(t *testing.T, cnf string, env map[string]string, more ...string) (*Settings, error) {
+	t.Helper()
+	return settingsAs(t, "rsync_tunnel", cnf, env, more...)
 }
 
 func mustSettings(t *testing.T, cnf string, env map[string]string, more ...string) *Settings {
@@ -52,6 +59,7 @@ func TestDefaultSettings(t *testing.T) {
 	}
 	want.host = "h"
 	want.StatusFiles = got.StatusFiles // of TestWhereTheStatusFileIs
+	got.effective = nil                // they have a test of their own
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -101,7 +109,24 @@ func TestSettingsOfTheSST(t *testing.T) {
 		{"a page size", "[mysqld]\ninnodb_page_size=64k\n", func(s *Settings) bool { return s.PageSize == 65536 }, ""},
 		{"a page size in bytes", "[mysqld]\ninnodb_page_size=4096\n", func(s *Settings) bool { return s.PageSize == 4096 }, ""},
 		{"a page size that is none", "[mysqld]\ninnodb_page_size=big\n", func(s *Settings) bool { return s.PageSize == 16384 }, ""},
-		{"encryption as mariabackup has it", "[sst]\nencrypt=1\n", func(s *Settings) bool { return true }, "encrypt=1"},
+		{"encryption as mariabackup has it", "[sst]\nencrypt=1\n", func(s *Settings) bool { return true }, "encrypt=1 has no meaning"},
+		{"encryption of another group", "[mariabackup]\nencrypt=1\n", func(s *Settings) bool { return true }, "my.cnf:2: encrypt=1"},
+		{"the server's encrypt beats that of [sst]", "[sst]\nencrypt=1\n[mysqld]\nencrypt=4\n", func(s *Settings) bool { return true }, ""},
+		{"a rate", "[sst]\nrlimit=10m\n", func(s *Settings) bool { return s.RateLimit == 10<<20 }, ""},
+		{"no rate", "[sst]\nrlimit=0\n", func(s *Settings) bool { return s.RateLimit == 0 }, ""},
+		{"a rate that is none", "[sst]\nloose_rlimit=fast\n", func(s *Settings) bool { return s.RateLimit == 0 }, "my.cnf:2: rlimit=fast is not a rate"},
+		{"a rate whose suffix was forgotten", "[sst]\nrlimit=40\n", func(s *Settings) bool { return s.RateLimit == 0 }, "is a k, m or g missing?"},
+		{"the server's groups have no rate", "[mysqld]\nrlimit=10m\n", func(s *Settings) bool { return s.RateLimit == 0 }, ""},
+		{"no progress is no rate either", "[sst]\nprogress=none\nrlimit=10m\n", func(s *Settings) bool { return s.RateLimit == 0 && s.Progress == "none" }, "rlimit=10m is not in force"},
+		{"progress in the log", "[sst]\nprogress=1\n", func(s *Settings) bool { return s.Progress == "1" }, ""},
+		{"progress in a file", "[sst]\nprogress=run/p\n", func(s *Settings) bool {
+			return s.Progress == "/var/lib/mysql/run/p" && slices.Contains(s.Places.NotData, plan.NotData{Key: "progress", Path: s.Progress})
+		}, ""},
+		{"stages are timed", "[sst]\ntime=1\n", func(s *Settings) bool { return s.Times }, ""},
+		{"stages are not timed", "[sst]\ntime=0\n", func(s *Settings) bool { return !s.Times }, ""},
+		{"a switch that is none", "[sst]\ntime=yes\n", func(s *Settings) bool { return !s.Times }, "time=yes is neither 0 nor 1"},
+		{"what other methods read", "[sst]\nstreamfmt=xbstream\ntmpdir=/x\nwsrep_sst_auth=a:b\nsst-syslog=-1\nsst-log-archive=1\ninno-backup-opts=--x\n",
+			func(s *Settings) bool { return true }, ""},
 		{"encryption that operators leave there", "[sst]\nencrypt=3\nunknown-key=1\n", func(s *Settings) bool { return true }, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

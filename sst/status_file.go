@@ -22,7 +22,8 @@ import (
 // It is outside the data directory, where a joiner's mariadbd would wonder about it.
 func (l *settingsLoader) statusFiles() {
 	const key = "status-file"
-	if o, ok := l.files.Get([]string{sstGroup}, key); ok {
+	socket := l.server("socket").Value
+	if o, ok := l.get(key); ok {
 		switch {
 		case o.Value == "off":
 		case !filepath.IsAbs(o.Value):
@@ -32,12 +33,13 @@ func (l *settingsLoader) statusFiles() {
 		}
 		return
 	}
-	if socket := l.server("socket").Value; filepath.IsAbs(socket) && !inside(filepath.Dir(socket), l.s.Places.Datadir) {
+	if filepath.IsAbs(socket) && !inside(filepath.Dir(socket), l.s.Places.Datadir) {
 		l.s.StatusFiles = append(l.s.StatusFiles, strings.TrimSuffix(socket, filepath.Ext(socket))+".sst-status.json")
 	}
 	h := fnv.New64a()
 	h.Write([]byte(filepath.Clean(l.s.Places.Datadir)))
 	l.s.StatusFiles = append(l.s.StatusFiles, filepath.Join(os.TempDir(), fmt.Sprintf("wsrep_sst-status-%016x.json", h.Sum64())))
+	l.record(key, strings.Join(l.s.StatusFiles, ", else "), byDefault)
 }
 
 // inside says whether dir is the directory parent or below it.

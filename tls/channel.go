@@ -61,6 +61,10 @@ type Config struct {
 	Now              func() time.Time // nil = time.Now
 	ConnectTimeout   time.Duration    // for one TCP connect, resolving included; 0 = 10 s
 	HandshakeTimeout time.Duration    // for one TLS handshake; 0 = 30 s
+
+	// Rehearsal offers [CheckALPN] instead of [ALPN]: the handshake of an SST, and
+	// no SST after it.
+	Rehearsal bool
 }
 
 // Channel is a checked configuration, ready to listen or to dial. It is safe for

@@ -34,6 +34,8 @@ func (e ends) explain(v verifier, err error) error {
 	case errors.Is(err, errNoPeerCertificate) || strings.Contains(text, "client didn't provide a certificate"):
 		return e.fault(fmt.Sprintf("set tcert (and tkey) in the [sst] group of the %s", peer),
 			"sent no certificate, and one is required: %w", err)
+	case OtherProtocol(err):
+		return e.fault("check --peer of another node does that, and another program may: no harm is done", "does not want an SST: %w", err)
 	case strings.Contains(text, "no cipher suite supported"):
 		return e.fault("compare cipher in the sockopt of both nodes, and whether the certificates are RSA or ECDSA",
 			"has no cipher in common with this node for TLS 1.2: %w", err)
@@ -100,7 +102,7 @@ var refusals = map[stdtls.AlertError]refusal{
 	80:  {text: "failed by itself (internal error)", hint: "its log tells the reason"},
 	112: {text: "does not know the name we asked for", hint: "its log tells the reason"},
 	116: {text: "demands a certificate and got none", certificate: true, hint: "set tcert and tkey on this node"},
-	120: {text: "speaks another protocol over TLS", hint: "another program may hold the port"},
+	120: {text: "speaks another protocol over TLS", hint: "check --listen may still run there; another program may hold the port"},
 }
 
 // alert puts an alert of the peer into words; other errors come back as they are.

@@ -28,7 +28,7 @@ func (c *Channel) prepare(m *material) (*prepared, error) {
 		v.identity = &identity{Identity: c.cfg.Identity, trusted: m.roots, trust: c.trust(m)}
 	}
 	cfg := &stdtls.Config{
-		NextProtos:   []string{ALPN},
+		NextProtos:   []string{c.cfg.alpn()},
 		MinVersion:   c.set.floor(),
 		MaxVersion:   c.set.ceiling(),
 		CipherSuites: c.set.suites, // nil: the choice of crypto/tls
