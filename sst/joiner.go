@@ -38,6 +38,7 @@ type joiner struct {
 	received atomic.Int64    // bytes of files
 
 	intake   *intake
+	children chan struct{} // has a place for each session at a time; nil: no limit
 	turned   atomic.Int64 // connections turned away
 	deciding sync.Mutex   // held while the first session's fate is decided
 	checked  bool         // space and grastate.dat are as they must be

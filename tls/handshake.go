@@ -27,8 +27,20 @@ func (e ends) fault(hint, format string, args ...any) *Error {
 // an error raw is closed. A connection that was closed before it said anything
 // (a port probe) is an error that errors.Is(err, ErrProbe).
 func (c *Channel) Server(ctx context.Context, raw net.Conn) (*Conn, error) {
+	err := c.admits(raw.RemoteAddr())
+	if err == nil {
+		err = c.configureConn(raw)
+	}
+	if err != nil {
+		raw.Close()
+		return nil, err
+	}
 	p := c.current()
-	return c.handshake(ctx, raw, p, stdtls.Server, p.config, p.verifier)
+	conn, err := c.handshake(ctx, raw, p, stdtls.Server, p.config, p.verifier)
+	if err == nil {
+		c.remember(raw.RemoteAddr())
+	}
+	return conn, err
 }
 
 // handshake closes raw when it fails.

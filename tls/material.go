@@ -59,6 +59,7 @@ func (m *material) readTrusted(c Config) error {
 	for _, err := range bad {
 		m.warnings = append(m.warnings, object+": "+err.Error())
 	}
+	m.warnOfCRLs(object, blocks)
 	m.trust(certs)
 	return nil
 }
