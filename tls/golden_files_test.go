@@ -67,6 +67,8 @@ func goldenFiles(t *testing.T) []golden {
 	rootPeer := end{ca: troot, cert: issue(t, spec{cn: "localhost", by: root}).pem(t)}
 	noLink := chain("B14b", "no intermediate is sent", end{ca: troot, cert: below.pem(t)}, rootPeer)
 	noLink.joinerSees, noLink.donorSees = []string{"refused our certificate"}, []string{"was issued by CN=intermediate", "if it is an intermediate, behind the certificate in tcert on the joiner"}
+	upperOnly := chain("B14b", "the upper intermediate is missing", end{ca: troot, cert: deep.pem(t, low)}, rootPeer)
+	upperOnly.joinerSees, upperOnly.donorSees = []string{"refused our certificate"}, []string{"was issued by CN=intermediate, which"}
 	anchor := chain("B14e", "the peer trusts the intermediate only", end{ca: troot, cert: below.pem(t)}, end{ca: bundle(t, inter), cert: rootPeer.cert})
 	anchor.socatDonor, anchor.socats, anchor.differs = fails, fails, "every member of tca is an anchor here, also an intermediate"
 	twinA, twinB := issue(t, spec{cn: "localhost", keyID: []byte{1}}), issue(t, spec{cn: "localhost", keyID: []byte{2}})
@@ -95,7 +97,7 @@ func goldenFiles(t *testing.T) []golden {
 		chain("B14", "key, leaf and intermediate in one file", end{ca: troot, cert: below.pem(t, inter)}, rootPeer),
 		chain("B14", "as client certificate", rootPeer, end{ca: troot, cert: below.pem(t, inter)}),
 		chain("B14", "two intermediates", end{ca: troot, cert: deep.pem(t, low, inter)}, rootPeer),
-		noLink,
+		noLink, upperOnly,
 		joiner("B14d", "the intermediate first", file(t, inter.certPEM(), below.certPEM(), below.keyPEM()), "", "belongs to certificate 2", "hint: put the certificate of this node first"),
 		anchor,
 		chain("B14g", "the intermediate is in the sender's own tca", end{ca: bundle(t, root, inter), cert: below.pem(t)}, rootPeer),

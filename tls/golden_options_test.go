@@ -157,6 +157,7 @@ func goldenGrammar(t *testing.T) []golden {
 		p.with("D4", "fork, which the script gives", "fork", "").but(fails, "all connections are served anyway: a warning"),
 		p.with("D4", "bind on the joiner, which the script gives", "bind=127.0.0.1", "").but(fails, "a warning: the joiner listens where mariadbd says"),
 		p.with("D4", "what may stand twice", "nodelay,nodelay,reuseaddr,reuseaddr,min-version=TLS1.2,min-version=TLS1.2", "nodelay,nodelay"),
+		p.with("D4", "of several versions the last counts", "max-version=TLS1.3,max-version=TLS1.2", "").by("TLS 1.2", ""),
 		p.with("D5", "a quote around name and value", `"verify=0"`, "").refused(`a quote may not enclose the "="`),
 		p.with("D5", "an open double quote", `commonname="a`, "").refused(`quote " is not closed`),
 		undefined,

@@ -36,6 +36,8 @@ func goldenVerify(t *testing.T) []golden {
 	early := cert(spec{cn: "localhost", from: future, until: now.Add(72 * time.Hour)})
 	selfExpired := issue(t, spec{cn: "localhost", from: now.Add(-72 * time.Hour), until: past})
 	tselfExpired := bundle(t, selfExpired)
+	oldCA := issue(t, spec{cn: "old CA", ca: true, from: now.Add(-72 * time.Hour), until: past})
+	tOldCA := bundle(t, oldCA)
 	usage := func(u ...x509.ExtKeyUsage) string { return cert(spec{cn: "localhost", usage: u}) }
 	server, client := usage(x509.ExtKeyUsageServerAuth), usage(x509.ExtKeyUsageClientAuth)
 	both := usage(x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)
@@ -82,6 +84,8 @@ func goldenVerify(t *testing.T) []golden {
 		row("B12", "expired, and the donor does not verify", bad(joiner, expired), with(donor, "verify=0"), golden{}),
 		row("F15", "an expired certificate that is itself in tca", end{ca: tselfExpired, cert: selfExpired.pem(t)}, end{ca: tselfExpired, cert: selfExpired.pem(t)},
 			golden{joinerSees: []string{"refused our certificate"}, donorSees: []string{"expired on"}}),
+		row("B12", "an expired authority is named itself", end{ca: tOldCA, cert: cert(spec{cn: "localhost", by: oldCA})}, end{ca: tOldCA, cert: donor.cert},
+			golden{joinerSees: []string{"refused our certificate"}, donorSees: []string{"CN=old CA expired on"}}),
 		row("F13", "a thousand years of validity", bad(joiner, cert(spec{cn: "localhost", until: now.AddDate(1000, 0, 0)})), donor, golden{}),
 
 		row("B16", "serverAuth alone on the donor", joiner, bad(donor, server),
