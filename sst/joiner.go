@@ -39,9 +39,9 @@ type joiner struct {
 
 	intake   *intake
 	children chan struct{} // has a place for each session at a time; nil: no limit
-	turned   atomic.Int64 // connections turned away
-	deciding sync.Mutex   // held while the first session's fate is decided
-	checked  bool         // space and grastate.dat are as they must be
+	turned   atomic.Int64  // connections turned away
+	deciding sync.Mutex    // held while the first session's fate is decided
+	checked  bool          // space and grastate.dat are as they must be
 }
 
 func newJoiner(r *run) *joiner {
