@@ -139,7 +139,7 @@ func goldenGrammar(t *testing.T) []golden {
 		return p.with("D4", what, sockopt, "").refused("beside "+key, "and remove "+strings.Split(sockopt, "=")[0]+" from sockopt")
 	}
 	outside := p.with("E13", "a peer outside of the range", "range=10.0.0.0/8", "")
-	outside.joinerSees, outside.donorSees = []string{"is outside of sockopt range=10.0.0.0/8"}, []string{"closed the connection before it said anything"}
+	outside.joinerSees, outside.donorSees = []string{"is outside of sockopt range=10.0.0.0/8"}, []string{"closed the connection before it said anything", "hint: look at the log of the joiner"}
 
 	return []golden{
 		p.with("D1", "a comma first", ",pf=ip4", ",pf=ip4"),

@@ -79,7 +79,11 @@ func (c *Channel) handshake(ctx context.Context, raw net.Conn, p *prepared,
 	case limited.Err() != nil:
 		return nil, e.fault("", "did not finish the TLS handshake within %v: %w", c.cfg.HandshakeTimeout, err)
 	case received == 0 && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)):
-		return nil, e.fault("", "%w (%w)", ErrProbe, err)
+		hint := ""
+		if e.role == Donor { // a range in the sockopt of the joiner does it
+			hint = fmt.Sprintf("look at the log of the %s", e.role.peer())
+		}
+		return nil, e.fault(hint, "%w (%w)", ErrProbe, err)
 	}
 	return nil, e.explain(v, err)
 }
