@@ -40,9 +40,10 @@ type joiner struct {
 	expected atomic.Int64    // bytes that a donor of ours announced; 0: none did
 
 	intake   *intake
-	turned   atomic.Int64 // connections turned away
-	deciding sync.Mutex   // held while the first session's fate is decided
-	checked  bool         // space and grastate.dat are as they must be
+	children chan struct{} // has a place for each session at a time; nil: no limit
+	turned   atomic.Int64  // connections turned away
+	deciding sync.Mutex    // held while the first session's fate is decided
+	checked  bool          // space and grastate.dat are as they must be
 }
 
 func newJoiner(r *run) *joiner {
