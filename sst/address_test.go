@@ -12,13 +12,13 @@ func TestAddresses(t *testing.T) {
 		name, in string
 		want     Address
 	}{
-		{"a host alone is met at the default port", "10.0.0.2", Address{Host: "10.0.0.2", Port: 4444}},
+		{"F6 a host alone is met at the default port, which socat has not", "10.0.0.2", Address{Host: "10.0.0.2", Port: 4444}},
 		{"a port may follow", "node2.example.com:14444", Address{Host: "node2.example.com", Port: 14444}},
-		{"and a module", "127.0.0.1:19037/rsync_tunnel_sst", Address{Host: "127.0.0.1", Port: 19037, Module: "rsync_tunnel_sst"}},
+		{"F6 and a module", "127.0.0.1:19037/rsync_tunnel_sst", Address{Host: "127.0.0.1", Port: 19037, Module: "rsync_tunnel_sst"}},
 		{"what follows the module is another method's", "h:1/xtrabackup_sst/123/1", Address{Host: "h", Port: 1, Module: "xtrabackup_sst"}},
 		{"IPv6 in brackets", "[::1]:19041/rsync_sst", Address{Host: "::1", Port: 19041, Module: "rsync_sst"}},
 		{"IPv6 in brackets without a port, as wsrep_node_address gives it", "[::1]", Address{Host: "::1", Port: 4444}},
-		{"IPv6 without brackets, as older servers guess it", "fd00::12", Address{Host: "fd00::12", Port: 4444}},
+		{"F6 IPv6 without brackets, which socat has not, as older servers guess it", "fd00::12", Address{Host: "fd00::12", Port: 4444}},
 		{"with the zone of an interface", "[fe80::1%eth0]:4444", Address{Host: "fe80::1%eth0", Port: 4444}},
 		{"a certificate's name and a secret come before", "node2:08b6e5@10.0.0.2:4444/rsync_sst",
 			Address{User: "node2", Secret: "08b6e5", Host: "10.0.0.2", Port: 4444, Module: "rsync_sst"}},
@@ -39,7 +39,7 @@ func TestAddresses(t *testing.T) {
 func TestAddressesThatAreNone(t *testing.T) {
 	for name, in := range map[string]string{
 		"nothing":                      "",
-		"only a port":                  ":4444",
+		"F6 only a port":               ":4444",
 		"only a module":                "/rsync_sst",
 		"port 0":                       "h:0",
 		"a port too large":             "h:65536",

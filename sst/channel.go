@@ -73,6 +73,7 @@ func (r *run) loadChannel(role tls.Role, auth remoteAuth) (channel, error) {
 	if c.Mode == tls.VerifyIdentity {
 		c.Identity = identityOf(role, auth.user, r.args.Address.Host)
 	}
+	c.Warn = r.warn
 	ch, err := tls.Load(c)
 	switch {
 	case errors.Is(err, tls.ErrNoCertificate) && c.Mode == tls.Socat:

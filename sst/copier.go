@@ -40,7 +40,7 @@ func newCopier(d *donor) *copier {
 		copies: map[fileKey]copied{}, marks: map[plan.Root][sha256.Size]byte{},
 	}
 	c.sender = ext.New(ext.Options{
-		Connections: min(d.settings.BackupThreads, maxStreams), Dial: d.dialStream, Memory: c.memory, Sums: d.oldData,
+		Connections: min(d.threads, maxStreams), Dial: d.dialStream, Memory: c.memory, Sums: d.oldData,
 		Progress: func(read, sent int64) {
 			c.read.Add(read)
 			c.sent.Add(sent)
@@ -95,7 +95,7 @@ func (c *copier) bring(ctx context.Context, now *census) error {
 		}
 		due = due[1:]
 	}
-	if err := inParallel(ctx, len(due), due, c.list); err != nil {
+	if err := inParallel(ctx, min(c.threads, len(due)), due, c.list); err != nil {
 		return err
 	}
 	for _, l := range now.lists {

@@ -25,6 +25,7 @@ type donor struct {
 	bundles bool         // small databases share sessions: the joiner runs a script
 	sent    atomic.Int64 // bytes of files
 	moved   atomic.Int64 // bytes on the data connections
+	threads int          // sessions at a time
 
 	auth    remoteAuth
 	limit   *rateLimit              // of the data connections together; nil: none
@@ -39,7 +40,7 @@ type donor struct {
 }
 
 func newDonor(r *run) *donor {
-	d := &donor{run: r, flush: newFlushWait(r.say), id: newSecret()}
+	d := &donor{run: r, flush: newFlushWait(r.say), id: newSecret(), threads: r.settings.BackupThreads}
 	r.count = d.sent.Load
 	if rate := r.settings.RateLimit; rate > 0 {
 		d.limit = newRateLimit(rate)
@@ -299,6 +300,9 @@ func (d *donor) connected(ctx context.Context, f func(context.Context) error) er
 	if err != nil {
 		return err
 	}
+	if theirs.Sessions > 0 {
+		d.threads = min(d.threads, theirs.Sessions)
+	}
 	d.infof("joiner %s connected, version %s, %s; %s are free there, %s will come", peerName(d.joiner), theirs.Version,
 		conn.Peer().Version, bytesText(theirs.Free), bytesText(d.plan.Total.Allocated))
 	d.ranges, d.oldData = theirs.can(rangesCapability), theirs.OldData
@@ -450,6 +454,13 @@ func (d *donor) dialWith(ctx context.Context, h hello) (link, error) {
 }
 
 func (d *donor) dialRaw(ctx context.Context) (link, error) {
+	if limit := d.settings.Silence; d.joiner.Addr != "" && limit > 0 {
+		// Once the joiner is known, tables may be locked: whatever sockopt says of
+		// retry and forever, one that is gone is given up as one that is silent.
+		limited, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no connection for %v (sst-timeout)", limit))
+		defer cancel()
+		ctx = limited
+	}
 	conn, err := d.channel.Dial(ctx, d.args.Address.Host, d.args.Address.Port)
 	if err != nil {
 		return nil, fail(exitOther, &peerError{err})

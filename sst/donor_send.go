@@ -47,7 +47,7 @@ func (d *donor) sendAll(ctx context.Context) error {
 		rest = append(rest, &sent[1+i])
 		databases += len(sent[1+i].Databases)
 	}
-	err = inParallel(ctx, d.settings.BackupThreads, rest, func(ctx context.Context, s *sentSession) error {
+	err = inParallel(ctx, d.threads, rest, func(ctx context.Context, s *sentSession) error {
 		return d.sendSession(ctx, s, nil)
 	})
 	if err != nil {

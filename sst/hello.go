@@ -58,6 +58,9 @@ type hello struct {
 	Needs map[string]int64 `json:"needs,omitempty"`
 	// Free is what is free at the joiner, without what would be written over.
 	Free int64 `json:"free_bytes,omitempty"`
+	// Sessions is how many sessions the joiner serves at a time (sockopt max-children);
+	// the control connection is none. 0: no limit.
+	Sessions int `json:"sessions,omitempty"`
 	// PageSize is innodb_page_size, if the side knows.
 	PageSize int64 `json:"page_size,omitempty"`
 
@@ -110,7 +113,7 @@ func parseHello(line []byte, role string) (hello, error) {
 	if h.Role != role {
 		return hello{}, fmt.Errorf("hello of the other side: its role is %s, a %s was expected", plain(h.Role), role)
 	}
-	if h.Need < 0 || h.Free < 0 || h.PageSize < 0 {
+	if h.Need < 0 || h.Free < 0 || h.PageSize < 0 || h.Sessions < 0 {
 		return hello{}, errors.New("hello of the other side: a size is negative")
 	}
 	if h.ID != "" && (len(h.ID) != idLength || strings.Trim(h.ID, "0123456789abcdef") != "") {

@@ -33,11 +33,12 @@ type intake struct {
 	timer    *time.Timer
 }
 
-func newIntake(silence, first time.Duration, giveUp func(error)) *intake {
+// newIntake: by names the setting that first comes from.
+func newIntake(silence, first time.Duration, by string, giveUp func(error)) *intake {
 	i := &intake{silence: silence, first: first, giveUp: giveUp, failed: map[string]error{}, whole: make(chan struct{})}
 	if first > 0 {
 		i.timer = time.AfterFunc(first, func() {
-			giveUp(failf(exitPipe, "no donor has come within %v (sst-initial-timeout)", first))
+			giveUp(failf(exitPipe, "no donor has come within %v (%s)", first, by))
 		})
 	}
 	return i

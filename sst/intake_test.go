@@ -40,7 +40,7 @@ func noGivingUp(t *testing.T) func(error) {
 }
 
 func TestIntakeBelongsToWhoeverBegins(t *testing.T) {
-	i := newIntake(time.Hour, 0, noGivingUp(t))
+	i := newIntake(time.Hour, 0, "", noGivingUp(t))
 	defer i.stop()
 	for _, p := range []tls.Peer{alice, bob} { // looking costs nothing
 		if err := i.enter(p); err != nil {
@@ -68,7 +68,7 @@ func TestIntakeBelongsToWhoeverBegins(t *testing.T) {
 }
 
 func TestIntakeWithoutCertificatesGoesByAddress(t *testing.T) {
-	i := newIntake(time.Hour, 0, noGivingUp(t))
+	i := newIntake(time.Hour, 0, "", noGivingUp(t))
 	defer i.stop()
 	if err := i.claim(tls.Peer{Addr: "[fd00::1]:1000"}); err != nil {
 		t.Fatal(err)
@@ -82,7 +82,7 @@ func TestIntakeWithoutCertificatesGoesByAddress(t *testing.T) {
 }
 
 func TestIntakeIsWholeWhenTheMagicFileIsThereAndAllSessionsEnded(t *testing.T) {
-	i := newIntake(time.Hour, 0, noGivingUp(t))
+	i := newIntake(time.Hour, 0, "", noGivingUp(t))
 	defer i.stop()
 	i.begin()
 	i.begin()
@@ -110,7 +110,7 @@ func TestIntakeIsWholeWhenTheMagicFileIsThereAndAllSessionsEnded(t *testing.T) {
 }
 
 func TestIntakeRemembersWhatFailed(t *testing.T) {
-	i := newIntake(time.Hour, 0, noGivingUp(t))
+	i := newIntake(time.Hour, 0, "", noGivingUp(t))
 	defer i.stop()
 	for _, err := range []error{errors.New("disk full"), nil} {
 		i.begin()
@@ -166,7 +166,7 @@ func TestIntakeTimeLimits(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
 				var after atomic.Int64
-				i := newIntake(c.silence, c.first, func(error) { after.Add(int64(time.Since(began))) })
+				i := newIntake(c.silence, c.first, "", func(error) { after.Add(int64(time.Since(began))) })
 				defer i.stop()
 				c.story(i)
 				time.Sleep(24 * time.Hour)

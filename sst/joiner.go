@@ -43,10 +43,11 @@ type joiner struct {
 	expected atomic.Int64    // bytes that a donor of ours announced; 0: none did
 
 	intake   *intake
-	turned   atomic.Int64 // connections turned away
-	deciding sync.Mutex   // held while the first session's fate is decided
-	checked  bool         // space and grastate.dat are as they must be
-	oldData  bool         // there was data when we started
+	children chan struct{} // has a place for each session at a time; nil: no limit
+	turned   atomic.Int64  // connections turned away
+	deciding sync.Mutex    // held while the first session's fate is decided
+	checked  bool          // space and grastate.dat are as they must be
+	oldData  bool          // there was data when we started
 	contact  contact
 	summary  atomic.Pointer[string] // the donor's last words
 }

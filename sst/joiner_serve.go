@@ -25,9 +25,16 @@ const (
 var errWhole = errors.New("everything has arrived")
 
 // serve takes connections until the SST has arrived as a whole (nil), or cannot.
-func (j *joiner) serve(ctx context.Context, l net.Listener) error {
+func (j *joiner) serve(ctx context.Context, l *tls.Listener) error {
 	ctx, cancel := context.WithCancelCause(ctx)
-	j.intake = newIntake(j.settings.Silence, j.settings.InitialTimeout, cancel)
+	first, by := j.settings.InitialTimeout, "sst-initial-timeout"
+	if t := l.AcceptTimeout; t > 0 && (first == 0 || t < first) {
+		first, by = t, "accept-timeout in sockopt"
+	}
+	j.intake = newIntake(j.settings.Silence, first, by, cancel)
+	if l.MaxChildren > 0 {
+		j.children = make(chan struct{}, min(l.MaxChildren, maxSessions))
+	}
 	defer j.intake.stop()
 	defer j.contact.stop()
 	var work sync.WaitGroup
@@ -140,7 +147,9 @@ func (j *joiner) connection(ctx context.Context, conn link) error {
 }
 
 func (j *joiner) hello() hello {
-	return hello{Version: Version, Capabilities: capabilities(), Role: "joiner", PageSize: j.settings.PageSize, OldData: j.oldData}
+	return hello{
+		Version: Version, Capabilities: capabilities(), Role: "joiner", PageSize: j.settings.PageSize, Sessions: cap(j.children), OldData: j.oldData,
+	}
 }
 
 // controlled answers the donor's control hello with our verdict on what it will
@@ -174,6 +183,15 @@ func (j *joiner) controlled(ctx context.Context, conn link, h hello) error {
 
 // session serves one rsync session.
 func (j *joiner) session(ctx context.Context, conn link) error {
+	if j.children != nil {
+		// Others wait, as in the queue of a socat with max-children.
+		select {
+		case j.children <- struct{}{}:
+			defer func() { <-j.children }()
+		case <-ctx.Done():
+			return nil
+		}
+	}
 	s := &joinerSession{joiner: j, peer: conn.Peer()}
 	d := j.daemon
 	d.Begin = s.begin

@@ -7,6 +7,7 @@ import (
 
 	"wsrep_sst_rsync_tunnel/mycnf"
 	"wsrep_sst_rsync_tunnel/sst/plan"
+	"wsrep_sst_rsync_tunnel/tls"
 )
 
 // Configured paths that are not data, by what their value is. An SST keeps away
@@ -50,6 +51,9 @@ func (l *settingsLoader) notData() {
 		l.notDataOption(key, v.value)
 	}
 	l.addNotData("socket", l.args.Socket)
+	for _, file := range tls.SockoptFiles(l.s.Sockopt.Text) {
+		l.addNotData("sockopt", file)
+	}
 	if b := l.s.Binlog; b.Path != "" {
 		l.s.Places.NotData = append(l.s.Places.NotData,
 			plan.NotData{Key: "log_bin", Path: b.Path, Stem: true}, plan.NotData{Key: "log_bin_index", Path: b.Index})

@@ -42,7 +42,10 @@ type spec struct {
 	until  time.Time
 	key    crypto.Signer
 	serial int64
+	keyID  []byte // of the key, and that of the issuer's, as openssl req -x509 writes them
 }
+
+var elliptic384 = elliptic.P384()
 
 var serials atomic.Int64
 
@@ -99,6 +102,8 @@ func issue(t testing.TB, s spec) *ident {
 		ExtKeyUsage:           s.usage,
 		IsCA:                  s.ca,
 		BasicConstraintsValid: s.ca,
+		SubjectKeyId:          s.keyID,
+		AuthorityKeyId:        s.keyID,
 	}
 	for _, cn := range s.cns {
 		tmpl.Subject.ExtraNames = append(tmpl.Subject.ExtraNames, pkix.AttributeTypeAndValue{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: cn})
@@ -175,6 +180,9 @@ func TestMain(m *testing.M) {
 
 var systemAuthority *ident
 
+// oneByte is a file of one byte, whose name is harmless in an address of socat.
+var oneByte string
+
 func withSystemAuthority(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "tls-test")
 	if err != nil {
@@ -184,6 +192,10 @@ func withSystemAuthority(m *testing.M) int {
 	systemAuthority = newCA(setup{}, "the system's authority")
 	path := filepath.Join(dir, "system.pem")
 	if err := os.WriteFile(path, systemAuthority.certPEM(), 0o600); err != nil {
+		panic(err)
+	}
+	oneByte = filepath.Join(dir, "one-byte")
+	if err := os.WriteFile(oneByte, []byte("@"), 0o600); err != nil {
 		panic(err)
 	}
 	os.Setenv("SSL_CERT_FILE", path)

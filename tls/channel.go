@@ -46,9 +46,11 @@ type Config struct {
 	Cert string // tcert: PEM file, leaf first; may hold the key too, in either order
 	Key  string // tkey: PEM file; "" = the key is in Cert
 
-	CAPath   string   // tcapath: directory of trusted certificates under hash names; not for Socat
+	CAPath   string   // tcapath: directory of trusted certificates; for Socat it is in sockopt
 	Identity Identity // for VerifyIdentity
 	Keys     Keys
+
+	unverified bool // as sockopt verify=0 has it
 
 	Sockopt string // socat address options (sockopt.md); for Socat only
 
@@ -57,6 +59,10 @@ type Config struct {
 	// joiner's certificate, unless sockopt gives a commonname. "" = the host
 	// given to Dial.
 	Host string
+
+	// Warn gets at once what comes to light after Load: a certificate that cannot be
+	// read again, an attempt to connect that failed. Each text once. nil: Warnings only.
+	Warn func(text string)
 
 	Now              func() time.Time // nil = time.Now
 	ConnectTimeout   time.Duration    // for one TCP connect, resolving included; 0 = 10 s
@@ -77,9 +83,10 @@ type Channel struct {
 	lookup  func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
 	mu       sync.Mutex
-	now      *prepared // what the next handshake uses
-	noResume bool      // a resumed handshake has failed: no more of them
-	held     bool      // a handshake has succeeded: now stays as it is
+	donor    netip.Addr // where the first authenticated one was; joiner
+	now      *prepared  // what the next handshake uses
+	noResume bool       // a resumed handshake has failed: no more of them
+	held     bool       // a handshake has succeeded: now stays as it is
 	warnings []string
 }
 
@@ -109,6 +116,7 @@ func Load(c Config) (*Channel, error) {
 	if err != nil {
 		return nil, err
 	}
+	set.files(&c)
 	ch := &Channel{
 		cfg:     c,
 		set:     set,
@@ -140,7 +148,7 @@ func (c *Channel) trustWarnings() []string {
 		return []string{"sockopt verify=0: the database is sent to whoever answers at the joiner's address"}
 	case name != nil && *name == "" && c.cfg.Role == Donor:
 		return []string{"sockopt commonname=: any trusted certificate will do, the name of the joiner is not checked"}
-	case c.cfg.CA == "":
+	case c.cfg.CA == "" && c.cfg.CAPath == "":
 		return []string{"tca is not set: the authorities this system trusts are trusted, which any public certificate satisfies"}
 	}
 	return nil
@@ -182,62 +190,31 @@ func (c *Channel) hold(p *prepared) {
 	}
 }
 
+// maxWarnings bounds the list: a peer can cause some of them.
+const maxWarnings = 200
+
 func (c *Channel) warnLocked(text string) {
-	if !slices.Contains(c.warnings, text) {
-		c.warnings = append(c.warnings, text)
+	if slices.Contains(c.warnings, text) || len(c.warnings) >= maxWarnings {
+		return
+	}
+	c.warnings = append(c.warnings, text)
+	if c.cfg.Warn != nil {
+		c.cfg.Warn(text)
 	}
 }
 
-// Warnings are what an operator should know though the SST goes on. Reading
-// certificates again may add to them, so they are worth a second look at the end.
+func (c *Channel) warn(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.warnLocked(text)
+}
+
+// Warnings are what an operator should know though the SST goes on, at Load and
+// since; [Config].Warn gets the later ones as they come.
 func (c *Channel) Warnings() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.warnings)
-}
-
-// Describe is the effective settings in one line for the log.
-func (c *Channel) Describe() string {
-	c.mu.Lock()
-	m := c.now.material
-	c.mu.Unlock()
-	parts := []string{stdtls.VersionName(c.set.floor()) + " to " + stdtls.VersionName(c.set.ceiling())}
-	if c.set.floor() == c.set.ceiling() {
-		parts[0] = stdtls.VersionName(c.set.floor()) + " only"
-	}
-	if m.own.Leaf == nil {
-		parts = append(parts, "no certificate of our own")
-	} else {
-		parts = append(parts, fmt.Sprintf("own certificate %s (%s, valid to %s)", c.cfg.Cert, title(m.own.Leaf), m.own.Leaf.NotAfter.UTC().Format(dateForm)))
-	}
-	want := c.wanted("the joiner's host")
-	switch {
-	case c.cfg.Mode != Socat:
-		parts = append(parts, c.describeTrust(m))
-	case !c.set.verify:
-		parts = append(parts, "peer not verified")
-	case want == "":
-		parts = append(parts, "peer verified against "+c.trust(m)+", any name")
-	default:
-		parts = append(parts, "peer verified against "+c.trust(m)+", name "+want)
-	}
-	if c.set.cipher != "" {
-		parts = append(parts, "ciphers for TLS 1.2 from "+c.set.cipher)
-	}
-	if c.set.family != "" {
-		parts = append(parts, "IPv"+c.set.family+" only")
-	}
-	return strings.Join(parts, "; ")
-}
-
-func (c *Channel) trust(m *material) string {
-	if c.cfg.CA == "" && c.cfg.CAPath == "" {
-		return "the authorities of the system"
-	}
-	if n := len(m.roots); n > 1 {
-		return fmt.Sprintf("%s (%d certificates)", c.cfg.trustObject(), n)
-	}
-	return c.cfg.trustObject()
 }
 
 // wanted is the name the peer must bear, "" for any; dialled is used when the

@@ -23,9 +23,18 @@ func TestDescribe(t *testing.T) {
 		{Config{Role: Joiner, CA: tca, Sockopt: "min-version=TLS1.3"},
 			"TLS 1.3 only; own certificate CERT (CN=node1, valid to 2039-05-06 07:08:09 UTC); peer verified against tca CA (2 certificates), any name"},
 		{Config{Role: Joiner, Sockopt: "verify=0,max-version=TLS1.2,cipher=HIGH:!RC4"},
-			"TLS 1.2 only; own certificate CERT (CN=node1, valid to 2039-05-06 07:08:09 UTC); peer not verified; ciphers for TLS 1.2 from HIGH:!RC4"},
+			"TLS 1.2 only; own certificate CERT (CN=node1, valid to 2039-05-06 07:08:09 UTC); peer not verified; for TLS 1.2 17 ciphers of HIGH:!RC4"},
 		{Config{Role: Joiner, Sockopt: "commonname=n"},
 			"TLS 1.2 to TLS 1.3; own certificate CERT (CN=node1, valid to 2039-05-06 07:08:09 UTC); peer verified against the authorities of the system, name n"},
+		{Config{Role: Donor, CA: tca, Host: "node2", Sockopt: "retry=3,interval=0.5,bind=10.0.0.1,sourceport=4445,lowport,connect-timeout=2.5,snihost=x,nodelay=0,range=10.0.0.0/8,max-children=2"},
+			"TLS 1.2 to TLS 1.3; own certificate CERT (CN=node1, valid to 2039-05-06 07:08:09 UTC); peer verified against tca CA (2 certificates), name node2; SNI x; " +
+				"tries again 3 times, every 500ms; 2.5s to connect; from 10.0.0.1; from port 4445; from a port below 1024; tcp-nodelay=0"},
+		{Config{Role: Joiner, CA: tca, Sockopt: "forever,bind=10.0.0.1,sourceport=4445,lowport,connect-timeout=2,no-sni,range=10.0.0.0/8,max-children=2,backlog=7,accept-timeout=600,if=eth1,setsockopt-int=1:2:3"},
+			"TLS 1.2 to TLS 1.3; own certificate CERT (CN=node1, valid to 2039-05-06 07:08:09 UTC); peer verified against tca CA (2 certificates), any name; " +
+				"tries again every 1s, forever; peers in 10.0.0.0/8 only; peers from port 4445 only; peers from ports below 1024 only; 10m0s for the donor to come; " +
+				"2 sessions at a time; backlog 7; so-bindtodevice=eth1; setsockopt-int=1:2:3"},
+		{Config{Role: Donor, CA: tca, Host: "node2", Sockopt: "no-sni,min-version=TLS1.3"},
+			"TLS 1.3 only; own certificate CERT (CN=node1, valid to 2039-05-06 07:08:09 UTC); peer verified against tca CA (2 certificates), name node2; no SNI"},
 	} {
 		tt.c.Cert = cert
 		got := strings.NewReplacer(cert, "CERT", tca, "CA").Replace(load(t, tt.c).Describe())

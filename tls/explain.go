@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 )
@@ -138,6 +139,12 @@ func Explain(err error) error {
 // dialFault says why no connection came about.
 func (c *Channel) dialFault(joiner string, err error) error {
 	object := "joiner " + joiner
+	if told, ok := errors.AsType[*Error](err); ok { // by configure
+		return told
+	}
+	if call, ok := errors.AsType[*os.SyscallError](err); ok && call.Syscall == "bind" && c.set.bind != nil {
+		return fault("sockopt bind="+c.set.bind.text, "name an address of this host", "no connection can be made from there: %w", unwrapOp(err))
+	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return fault(object, "the name comes from wsrep_node_address or bind_address of the joiner; add it to the DNS or to /etc/hosts of this node",
 			"the name %s cannot be resolved: %w", dns.Name, err)
@@ -149,7 +156,7 @@ func (c *Channel) dialFault(joiner string, err error) error {
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return fault(object, "check routes and firewall, and that the joiner's address is the one this node should use", "cannot be reached: %w", err)
 	case isNet && netErr.Timeout():
-		return fault(object, "a firewall may drop the port; the joiner's address may be one that this node cannot reach", "no answer within %v: %w", c.cfg.ConnectTimeout, err)
+		return fault(object, "a firewall may drop the port; the joiner's address may be one that this node cannot reach", "no answer within %v: %w", c.connectTimeout(), err)
 	}
 	return &Error{Object: object, Err: err}
 }

@@ -27,8 +27,20 @@ func (e ends) fault(hint, format string, args ...any) *Error {
 // an error raw is closed. A connection that was closed before it said anything
 // (a port probe) is an error that errors.Is(err, ErrProbe).
 func (c *Channel) Server(ctx context.Context, raw net.Conn) (*Conn, error) {
+	err := c.admits(raw.RemoteAddr())
+	if err == nil {
+		err = c.configureConn(raw)
+	}
+	if err != nil {
+		raw.Close()
+		return nil, err
+	}
 	p := c.current()
-	return c.handshake(ctx, raw, p, stdtls.Server, p.config, p.verifier)
+	conn, err := c.handshake(ctx, raw, p, stdtls.Server, p.config, p.verifier)
+	if err == nil {
+		c.remember(raw.RemoteAddr())
+	}
+	return conn, err
 }
 
 // handshake closes raw when it fails.
@@ -67,7 +79,11 @@ func (c *Channel) handshake(ctx context.Context, raw net.Conn, p *prepared,
 	case limited.Err() != nil:
 		return nil, e.fault("", "did not finish the TLS handshake within %v: %w", c.cfg.HandshakeTimeout, err)
 	case received == 0 && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)):
-		return nil, e.fault("", "%w (%w)", ErrProbe, err)
+		hint := ""
+		if e.role == Donor { // a range in the sockopt of the joiner does it
+			hint = fmt.Sprintf("look at the log of the %s", e.role.peer())
+		}
+		return nil, e.fault(hint, "%w (%w)", ErrProbe, err)
 	}
 	return nil, e.explain(v, err)
 }

@@ -10,12 +10,21 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Listener is a plain TCP listener; each accepted connection goes to [Channel.Server].
 type Listener struct {
 	net.Listener
 	note string
+
+	// AcceptTimeout is how long to wait for the donor, and MaxChildren how many
+	// sessions to serve at a time (sockopt accept-timeout, max-children). Whoever
+	// accepts keeps to them: here nobody knows a donor from a port probe. 0: no limit.
+	AcceptTimeout time.Duration
+	MaxChildren   int
 }
 
 // Note says, for the log, that the listener is bound to all addresses and not to
@@ -25,8 +34,27 @@ func (l *Listener) Note() string { return l.note }
 // Listen binds to host if that is an address of this machine, else to all
 // addresses (NAT, Kubernetes; see [Listener.Note]). host is a name, an IPv4 or an
 // IPv6 address; "" means all addresses. A taken port is an error that
-// errors.Is(err, syscall.EADDRINUSE).
+// errors.Is(err, syscall.EADDRINUSE), after as many attempts as sockopt retry says.
 func (c *Channel) Listen(ctx context.Context, host string, port int) (*Listener, error) {
+	if err := c.set.peers.resolve(ctx, c); err != nil {
+		return nil, err
+	}
+	for try := 0; ; try++ {
+		l, err := c.listenOnce(ctx, host, port)
+		if err == nil {
+			l.AcceptTimeout, l.MaxChildren = c.set.acceptTimeout, c.set.maxChildren
+			return l, nil
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) || !c.set.forever && try >= c.set.retry {
+			return nil, err
+		}
+		if err := c.pause(ctx, "listen on "+net.JoinHostPort(host, strconv.Itoa(port)), err); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (c *Channel) listenOnce(ctx context.Context, host string, port int) (*Listener, error) {
 	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	addrs, why, err := c.bindable(ctx, host)
 	if err != nil {
@@ -69,7 +97,7 @@ func (c *Channel) bindable(ctx context.Context, host string) (addrs []netip.Addr
 		}
 		return []netip.Addr{ip}, "", nil
 	}
-	limited, cancel := context.WithTimeout(ctx, c.cfg.ConnectTimeout)
+	limited, cancel := context.WithTimeout(ctx, c.connectTimeout())
 	defer cancel()
 	addrs, err = c.lookup(limited, c.set.network("ip"), host)
 	switch {
@@ -103,11 +131,19 @@ func (c *Channel) anyNetwork() string {
 
 func (c *Channel) listen(ctx context.Context, network, host string, port int) (net.Listener, error) {
 	addr := net.JoinHostPort(host, strconv.Itoa(port))
-	var lc net.ListenConfig
+	lc := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error { return c.configure(raw, early) }}
+	// A socket of MPTCP, Go's own choice, knows only some of the options of TCP.
+	lc.SetMultipathTCP(false)
 	ln, err := lc.Listen(ctx, network, addr)
+	if err == nil {
+		err = c.setBacklog(ln)
+	}
+	told, isTold := errors.AsType[*Error](err)
 	switch {
 	case err == nil:
 		return ln, nil
+	case isTold: // by configure
+		return nil, told
 	case errors.Is(err, syscall.EADDRINUSE):
 		if host == "" {
 			addr = "port " + strconv.Itoa(port)
@@ -119,6 +155,24 @@ func (c *Channel) listen(ctx context.Context, network, host string, port int) (n
 			"is not allowed: %w", unwrapOp(err))
 	}
 	return nil, &Error{Object: "listen on " + addr, Err: unwrapOp(err)}
+}
+
+// setBacklog listens once more: the net package has no way to say how many
+// connections may wait.
+func (c *Channel) setBacklog(ln net.Listener) error {
+	if c.set.backlog == nil {
+		return nil
+	}
+	raw, err := ln.(*net.TCPListener).SyscallConn()
+	if err == nil {
+		e := raw.Control(func(fd uintptr) { err = unix.Listen(int(fd), *c.set.backlog) })
+		err = errors.Join(err, e)
+	}
+	if err != nil {
+		ln.Close()
+		return fault("sockopt backlog="+strconv.Itoa(*c.set.backlog), "remove it", "the system does not take it: %w", err)
+	}
+	return nil
 }
 
 // unwrapOp takes off what net puts before the cause and our own text says already.

@@ -2,6 +2,7 @@ package tls
 
 import (
 	"crypto"
+	"crypto/rsa"
 	stdtls "crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -59,6 +60,7 @@ func (m *material) readTrusted(c Config) error {
 	for _, err := range bad {
 		m.warnings = append(m.warnings, object+": "+err.Error())
 	}
+	m.warnOfCRLs(object, blocks)
 	m.trust(certs)
 	return nil
 }
@@ -147,6 +149,9 @@ func (m *material) judgeOwn(c Config) {
 	leaf := m.own.Leaf
 	if text := outOfDate(leaf, c.Now()); text != "" {
 		m.warnings = append(m.warnings, c.certObject()+": "+text+": the other node will refuse it unless it does not verify")
+	}
+	if key, ok := leaf.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < 2048 {
+		m.warnings = append(m.warnings, fmt.Sprintf("%s: its RSA key has %d bits only: an OpenSSL of today at the other node refuses that", c.certObject(), key.N.BitLen()))
 	}
 	usage, as := x509.ExtKeyUsageServerAuth, "server"
 	if c.Role == Donor {

@@ -38,9 +38,13 @@ func portOf(ln net.Listener) int { return ln.Addr().(*net.TCPAddr).Port }
 
 // meet connects two channels over loopback. The donor reads one byte that the
 // joiner writes: only then has a TLS 1.3 joiner accepted it.
-func meet(t testing.TB, joiner, donor *Channel) (o outcome) {
+func meet(t testing.TB, joiner, donor *Channel) outcome {
 	t.Helper()
-	ln := loopback(t)
+	return meetOn(t, loopback(t), joiner, donor)
+}
+
+func meetOn(t testing.TB, ln net.Listener, joiner, donor *Channel) (o outcome) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	done := make(chan struct{})
@@ -55,7 +59,7 @@ func meet(t testing.TB, joiner, donor *Channel) (o outcome) {
 			_, o.joinerErr = o.joiner.Write([]byte("@"))
 		}
 	}()
-	o.donor, o.donorErr = donor.Dial(ctx, "127.0.0.1", portOf(ln))
+	o.donor, o.donorErr = donor.Dial(ctx, ln.Addr().(*net.TCPAddr).IP.String(), portOf(ln))
 	if donor := o.donor; donor != nil {
 		t.Cleanup(func() { donor.Close() })
 		_, err := o.donor.Read(make([]byte, 1))
@@ -63,6 +67,9 @@ func meet(t testing.TB, joiner, donor *Channel) (o outcome) {
 			donor.Close()
 			o.donor = nil
 		}
+	}
+	if o.donorErr != nil {
+		ln.Close() // it may never have come
 	}
 	<-done
 	if o.joiner != nil {

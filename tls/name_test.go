@@ -32,3 +32,27 @@ func TestNamesInMessages(t *testing.T) {
 		})
 	}
 }
+
+// TestWhoBearsAName has what the golden table cannot show between two ends.
+func TestWhoBearsAName(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		s    spec
+		want string
+		ok   bool
+	}{
+		{"another IPv6 address", spec{cn: "x", ips: []string{"2001:db8::5"}}, "[2001:db8::6]", false},
+		{"any spelling of one", spec{cn: "x", ips: []string{"2001:db8::5"}}, "[2001:db8:0:0::0:5]", true},
+		{"a zone does not belong to the address", spec{cn: "x", ips: []string{"fe80::1"}}, "[fe80::1%lo]", true},
+		{"a NUL byte does not end the SAN", spec{cn: "x", dns: []string{"localhost\x00.evil.example"}}, "localhost", false},
+		{"a bare wildcard matches nothing", spec{cn: "*"}, "localhost", false},
+		{"a wildcard of all matches nothing", spec{cn: "*."}, "localhost", false},
+		{"a wildcard inside a label is no wildcard", spec{cn: "n*.my.cluster"}, "node1.my.cluster", false},
+		{"upper case in the domain is another one", spec{cn: "*.my.cluster"}, "node1.MY.cluster", false},
+		{"the CN beside a wildcard SAN", spec{cn: "whatever", dns: []string{"*.my.cluster"}}, "whatever", true},
+	} {
+		if got := bears(issue(t, tt.s).cert, tt.want); got != tt.ok {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}

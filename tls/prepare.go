@@ -88,8 +88,13 @@ func (c *Channel) connection(p *prepared, host string) (*stdtls.Config, verifier
 	v.want = c.wanted(host)
 	cfg := p.config.Clone()
 	name := v.want
-	if c.cfg.Mode != Socat {
+	switch {
+	case c.cfg.Mode != Socat:
 		name = host
+	case c.set.noSNI:
+		name = ""
+	case c.set.sniHost != nil:
+		name = *c.set.sniHost
 	}
 	if looksLikeName(name) {
 		cfg.ServerName = name

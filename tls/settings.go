@@ -5,16 +5,39 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // settings is the meaning of a sockopt.
 type settings struct {
+	role Role
+
 	verify     bool
 	commonname *string // nil: the host; empty: no name check
 	family     string  // "", "4" or "6"
 	cipher     string  // the list as written; "": crypto/tls's own choice
 	suites     []uint16
 	min, max   uint16 // 0: no limit of our own
+
+	cert, key, ca, caPath string // files; "" as the keys of [sst] have it
+
+	noSNI   bool
+	sniHost *string // nil: the wanted name
+
+	retry    int // further attempts
+	forever  bool
+	interval time.Duration // between attempts
+
+	connectTimeout time.Duration // 0: that of the Config
+	acceptTimeout  time.Duration // 0: none
+	maxChildren    int           // 0: no limit
+	backlog        *int          // nil: the system's
+	bind           *localAddr    // of the donor's connections
+	sourcePort     int           // 0: any
+	lowPort        bool
+	peers          *peerRange // who may connect; nil: anybody
+
+	socket []socketOption
 
 	warnings []string
 }
@@ -29,25 +52,29 @@ func readSettings(c Config) (*settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &settings{verify: true}
+	s := &settings{role: c.Role, verify: true, interval: time.Second}
 	first := map[string]option{} // by canonical name
-	keys := map[string]option{
-		"openssl-certificate": {text: "tcert " + c.Cert, value: c.Cert},
-		"openssl-key":         {text: "tkey " + c.Key, value: c.Key},
-		"openssl-cafile":      {text: "tca " + c.CA, value: c.CA},
+	keys := map[string]struct{ key, file string }{
+		"openssl-certificate": {"tcert", c.Cert},
+		"openssl-key":         {"tkey", c.Key},
+		"openssl-cafile":      {"tca", c.CA},
 	}
 	for _, o := range opts {
 		known, ok := lookup(o.name)
 		if !ok {
 			return nil, unknownOption(o)
 		}
-		if key := keys[known.name()]; key.value != "" {
-			return nil, fault("sockopt "+o.text, "remove it from sockopt",
-				"stands beside %s, and socat takes the file only once", key.text)
+		if k := keys[known.name()]; k.file != "" {
+			return nil, fault("sockopt "+o.text, fmt.Sprintf("name the file you want in %s, and remove %s from sockopt", k.key, o.name),
+				"stands beside %s %s, and socat takes the file only once", k.key, k.file)
 		}
-		if f, twice := first[known.name()]; twice && known.once {
+		f, twice := first[known.name()]
+		if twice && known.once {
 			return nil, fault("sockopt "+o.text, "remove one of them",
 				"%s stands before it, and socat refuses connections when this option stands twice", f.text)
+		}
+		if twice && known.does == ignored {
+			continue // it has been warned of
 		}
 		first[known.name()] = o
 		if err := known.set(s, o); err != nil {
@@ -55,6 +82,42 @@ func readSettings(c Config) (*settings, error) {
 		}
 	}
 	return s, s.check()
+}
+
+// files puts the files that a sockopt names into the configuration, under the
+// names by which messages shall call them.
+func (s *settings) files(c *Config) {
+	c.unverified = !s.verify
+	for _, f := range []struct {
+		named     string
+		path, key *string
+		name      string
+	}{
+		{s.cert, &c.Cert, &c.Keys.Cert, "sockopt cert"},
+		{s.key, &c.Key, &c.Keys.Key, "sockopt key"},
+		{s.ca, &c.CA, &c.Keys.CA, "sockopt cafile"},
+		{s.caPath, &c.CAPath, &c.Keys.CAPath, "sockopt capath"},
+	} {
+		if f.named != "" {
+			*f.path, *f.key = f.named, f.name
+		}
+	}
+}
+
+// SockoptFiles are the files and directories that a sockopt names, for who must
+// neither send nor overwrite them. A sockopt that cannot be read names none: [Load]
+// refuses it.
+func SockoptFiles(sockopt string) (files []string) {
+	s, err := readSettings(Config{Sockopt: sockopt})
+	if err != nil {
+		return nil
+	}
+	for _, f := range []string{s.cert, s.key, s.ca, s.caPath} {
+		if f != "" {
+			files = append(files, f)
+		}
+	}
+	return files
 }
 
 // check refuses what cannot work together.
@@ -79,8 +142,6 @@ func (s *settings) check() error {
 	}
 	return nil
 }
-
-func (s *settings) setVerify(n int64) { s.verify = n != 0 }
 
 func (s *settings) setCommonname(name string) error {
 	s.commonname = &name

@@ -2,9 +2,15 @@ package tls
 
 import (
 	stdtls "crypto/tls"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestSockoptMeaning(t *testing.T) {
@@ -58,6 +64,25 @@ func TestSockoptMeaning(t *testing.T) {
 		{"max-version=TLSv1.2", func(s *settings) bool { return s.ceiling() == stdtls.VersionTLS12 }},
 		{"max-proto-version=TLS1.2", func(s *settings) bool { return s.ceiling() == stdtls.VersionTLS12 }},
 		{"openssl-max-proto-version=TLS1.2", func(s *settings) bool { return s.ceiling() == stdtls.VersionTLS12 }},
+		{"method=SSL23", func(s *settings) bool { return s.floor() == stdtls.VersionTLS12 && s.ceiling() == stdtls.VersionTLS13 }},
+		{"opensslmethod=tls1.2", func(s *settings) bool { return s.floor() == stdtls.VersionTLS12 && s.ceiling() == stdtls.VersionTLS12 }},
+		{"compress=none", func(s *settings) bool { return true }},
+		{"fips=0", func(s *settings) bool { return true }},
+		{"no-sni", func(s *settings) bool { return s.noSNI }},
+		{"snihost=a", func(s *settings) bool { return *s.sniHost == "a" }},
+		{"key=/a,cafile=/b,capath=/c,cert=/d", func(s *settings) bool { return s.key == "/a" && s.ca == "/b" && s.caPath == "/c" && s.cert == "/d" }},
+		{"retry=2,interval=2", func(s *settings) bool { return s.retry == 2 && s.interval == 2*time.Second }},
+		{"retry=600", func(s *settings) bool { return s.retry == 600 && s.interval == time.Second }},
+		{"retry,forever", func(s *settings) bool { return s.retry == 1 && s.forever }},
+		{"retry=5,retry=6", func(s *settings) bool { return s.retry == 6 }},
+		{"interval=0.25", func(s *settings) bool { return s.interval == 250*time.Millisecond }},
+		{"interval=0", func(s *settings) bool { return s.interval == minInterval }},
+		{"accept-timeout=600", func(s *settings) bool { return s.acceptTimeout == 10*time.Minute }},
+		{"listen-timeout=1.5", func(s *settings) bool { return s.acceptTimeout == 1500*time.Millisecond }},
+		{"maxchildren=4", func(s *settings) bool { return s.maxChildren == 4 }},
+		{"backlog=0x10", func(s *settings) bool { return *s.backlog == 16 }},
+		{"sp=4445,lowport", func(s *settings) bool { return s.sourcePort == 4445 && s.lowPort }},
+		{"nodelay,sndbuf=1048576,rcvbuf=1048576", func(s *settings) bool { return len(s.socket) == 3 }},
 		{"max-version=SSL3", func(s *settings) bool { return s.ceiling() == stdtls.VersionTLS13 }},
 	} {
 		t.Run(tt.in, func(t *testing.T) {
@@ -84,6 +109,13 @@ func TestSockoptWarnsOfWhatHasNoMeaningHere(t *testing.T) {
 		"cipher=" + tripleO2017 + ":!kRSA":       "only TLS 1.3 is left",
 		"cipher=AES128-SHA,min-version=TLS1.3":   "has no effect",
 		"min-version=TLS1.3,max-version=DTLS1.2": "TLS over TCP",
+		"compress=auto":                          "nothing is compressed",
+		"linger=10":                              "linger=10 has no effect here",
+		"dhparam=/no/such/file":                  "no key exchange here uses such parameters",
+		"fork":                                   "all connections are served",
+		"ip-recvttl-of-tomorrow=1":               "it means nothing for a TCP connection",
+		"ai-addrconfig":                          "names are resolved as the host is configured",
+		"su=nobody,su=root":                      "runs as the user of mariadbd",
 	} {
 		s, err := readSettings(Config{Sockopt: in})
 		if err != nil {
@@ -92,6 +124,9 @@ func TestSockoptWarnsOfWhatHasNoMeaningHere(t *testing.T) {
 		}
 		if all := strings.Join(s.warnings, "\n"); !strings.Contains(all, want) {
 			t.Errorf("%s: warnings %q lack %q", in, all, want)
+		}
+		if len(s.warnings) != 1 {
+			t.Errorf("%s: not one warning: %q", in, s.warnings)
 		}
 	}
 }
@@ -124,14 +159,19 @@ func TestSockoptRefusals(t *testing.T) {
 		{"D4 cipher twice", "cipher=HIGH,ciphers=HIGH", Config{}, []string{"stands before it"}},
 		{"D4 pf twice", "pf=ip4,pf=ip4", Config{}, []string{"stands before it"}},
 		{"commonname twice", "cn=a,commonname=a", Config{}, []string{"stands before it"}},
-		{"D4 cafile beside tca", "cafile=/a", Config{CA: "/b"}, []string{"sockopt cafile=/a", "beside tca /b", "hint: remove it from sockopt"}},
+		{"D4 cafile beside tca", "cafile=/a", Config{CA: "/b"}, []string{"sockopt cafile=/a", "beside tca /b", "hint: name the file you want in tca, and remove cafile from sockopt"}},
 		{"D4 cert beside tcert", "certificate=/a", Config{Cert: "/b"}, []string{"beside tcert /b"}},
 		{"key beside tkey", "openssl-key=/a", Config{Key: "/b"}, []string{"beside tkey /b"}},
-		{"cafile without tca", "cafile=/a", Config{}, []string{"does not handle", "hint: put the file into tca"}},
-
-		{"an option of socat that is not handled", "nodelay", Config{}, []string{"sockopt nodelay", "does not handle"}},
-		{"one by an alias", "mss=1000", Config{}, []string{"sockopt mss=1000", "does not handle"}},
-		{"one of a family of names", "ip-recvtos", Config{}, []string{"does not handle"}},
+		{"range twice", "range=10.0.0.0/8,range=11.0.0.0/8", Config{}, []string{"sockopt range=11.0.0.0/8: range=10.0.0.0/8 stands before it"}},
+		{"C5 a method nobody knows", "method=TLS1.3", Config{}, []string{"is no method of socat"}},
+		{"C5 SSL 3", "method=SSL3", Config{}, []string{"TLS 1.2 is the lowest"}},
+		{"C5 DTLS 1.0", "method=DTLS1", Config{}, []string{"DTLS 1.0 is not spoken"}},
+		{"method against min-version", "method=TLS1.2,min-version=TLS1.3", Config{}, []string{"is above max-version"}},
+		{"a negative retry", "retry=-1", Config{}, []string{"out of range"}},
+		{"an interval that is none", "interval=1e3", Config{}, []string{"not a number of seconds"}},
+		{"an interval beyond all limits", "interval=Inf", Config{}, []string{"not a number of seconds"}},
+		{"a port beyond all limits", "sourceport=65536", Config{}, []string{"out of range, which is 0 to 65535"}},
+		{"F10 a key without a name", "key=", Config{}, []string{"a file must be named"}},
 		{"one that would drop an access rule", "tcpwrap=x", Config{}, []string{"hosts.allow and hosts.deny are not read", "firewall"}},
 		{"one that corrupts the stream", "crnl", Config{}, []string{"corrupt"}},
 		{"ciphersuites does not exist", "ciphersuites=TLS_AES_128_GCM_SHA256", Config{}, []string{"TLS 1.3 cannot be chosen"}},
@@ -164,4 +204,144 @@ func TestEveryOptionNameStandsForOneOption(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestOneSidedOptionsAreQuietOnTheOtherSide: one option file serves a node in both
+// roles, so what means nothing in one of them is no matter for a warning.
+func TestOneSidedOptionsAreQuietOnTheOtherSide(t *testing.T) {
+	values := map[string]string{"openssl-snihost": "=x", "bind": "=10.0.0.1", "range": "=10.0.0.0/8"}
+	seen := 0
+	for _, k := range options {
+		if k.at == bothSides || k.name() == "bind" { // whoever binds a joiner means to protect it
+			continue
+		}
+		seen++
+		for _, role := range []Role{Joiner, Donor} {
+			s, err := readSettings(Config{Role: role, Sockopt: k.name() + values[k.name()]})
+			if err != nil || len(s.warnings) > 0 {
+				t.Errorf("%s on a %s: %v, warnings %q", k.name(), role, err, s.warnings)
+			}
+		}
+	}
+	if seen < 7 {
+		t.Errorf("only %d one-sided options in the table", seen)
+	}
+}
+
+// TestTheTableIsSound: each option has one treatment, and what that needs.
+func TestTheTableIsSound(t *testing.T) {
+	for _, k := range options {
+		setters := 0
+		for _, has := range []bool{k.number != nil, k.text != nil, k.time != nil} {
+			if has {
+				setters++
+			}
+		}
+		switch k.does {
+		case native, mapped:
+			if setters != 1 || k.why != "" {
+				t.Errorf("%s: %d setters", k.name(), setters)
+			}
+		case ignored:
+			if setters != 0 || k.why == "" {
+				t.Errorf("%s: an ignored option needs a reason and no setter", k.name())
+			}
+		case refused:
+			if setters != 0 || k.why == "" || k.instead == "" {
+				t.Errorf("%s: a refused option needs a reason and a hint", k.name())
+			}
+		default:
+			t.Errorf("%s: no treatment", k.name())
+		}
+	}
+}
+
+// TestEveryOptionOfTheRealSocatIsKnown reads the list of the installed socat: all
+// that may stand in a TLS address has the same canonical name here.
+func TestEveryOptionOfTheRealSocatIsKnown(t *testing.T) {
+	out, err := output(t, tool(t, "socat"), "-hhh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, out, _ = strings.Cut(out, "opts:")
+	canonical := regexp.MustCompile(`(?m)^\s+(\S+)\tgroups=(\S+)\t`)
+	alias := regexp.MustCompile(`(?m)^\s+(\S+) is an alias for (\S+)$`)
+	groups := strings.Fields("FD SOCKET LISTEN CHILD RETRY RANGE IP4 IP6 TCP OPENSSL APPL PROCESS")
+	names := map[string]string{}
+	for _, m := range canonical.FindAllStringSubmatch(out, -1) {
+		if slices.ContainsFunc(strings.Split(m[2], ","), func(g string) bool { return slices.Contains(groups, g) }) {
+			names[m[1]] = m[1]
+		}
+	}
+	for _, m := range alias.FindAllStringSubmatch(out, -1) {
+		if names[m[2]] != "" {
+			names[m[1]] = m[2]
+		}
+	}
+	if len(names) < 300 {
+		t.Fatalf("only %d names in the list of socat:\n%s", len(names), out)
+	}
+	for name, of := range names {
+		a, ok := lookup(name)
+		b, _ := lookup(of)
+		if !ok || a.does != b.does || a.name() != b.name() && a.why != b.why {
+			t.Errorf("%s (%s) is not one option here: %v, %q and %q", name, of, ok, a.names, b.names)
+		}
+	}
+}
+
+// TestTheDocumentationListsEveryOption holds docs/sockopt.md and the table together.
+func TestTheDocumentationListsEveryOption(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "docs", "sockopt.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, part, ok := strings.Cut(string(text), "\n## Every option")
+	if !ok {
+		t.Fatal("there is no part with every option")
+	}
+	part, _, _ = strings.Cut(part, "\n## ")
+	code := regexp.MustCompile("`([^`]+)`")
+	got, want := map[string]string{}, map[string]string{}
+	for line := range strings.Lines(part) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 5 || !strings.Contains(cells[1], "`") {
+			continue
+		}
+		for _, m := range code.FindAllStringSubmatch(cells[1], -1) {
+			got[m[1]] = strings.TrimSpace(cells[2])
+		}
+	}
+	for _, k := range options {
+		for name := range strings.FieldsSeq(k.names) {
+			want[name] = string(k.does)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error("docs/sockopt.md (+) and the table of the code (-):\n" + diff)
+	}
+}
+
+func TestFilesNamedInSockopt(t *testing.T) {
+	got := SockoptFiles("key=/a,cafile='/b,c',capath=d,cert=/e,verify=0")
+	if diff := cmp.Diff([]string{"/e", "/a", "/b,c", "d"}, got); diff != "" {
+		t.Error(diff)
+	}
+	for _, s := range []string{"", "verify=0", "key=/a,nonsense"} {
+		if got := SockoptFiles(s); got != nil {
+			t.Errorf("%q names %q", s, got)
+		}
+	}
+	node, ca := issue(t, spec{cn: "localhost"}), newCA(t, "CA")
+	key, cert := file(t, node.keyPEM()), file(t, node.certPEM())
+	ch := load(t, Config{Cert: cert, Sockopt: "key=" + key + ",cafile=" + bundle(t, ca, node)})
+	if len(ch.now.material.roots) != 2 || ch.now.material.own.Leaf == nil {
+		t.Errorf("%+v", ch.now.material)
+	}
+	_, err := Load(Config{Cert: cert, Sockopt: "key=/no/such"})
+	wantErr(t, "Load", err, "sockopt key /no/such: no such file")
+	_, err = Load(Config{Sockopt: "cert=" + cert})
+	wantErr(t, "Load", err, "sockopt cert "+cert+": holds no private key")
+	_, err = Load(Config{Cert: cert, Key: key, Sockopt: "cafile=" + key})
+	wantErr(t, "Load", err, "sockopt cafile "+key+": holds no certificate")
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // maxWord is the longest name or value socat takes (sockopt.md section 2).
@@ -182,4 +183,14 @@ func cNumber(s string) (int64, error) {
 func isRange(err error) bool {
 	e, ok := err.(*strconv.NumError)
 	return ok && e.Err == strconv.ErrRange
+}
+
+// seconds reads a time: decimal seconds, a fraction allowed, up to ten years.
+func seconds(s string) (time.Duration, error) {
+	const limit = 10 * 365 * 24 * 3600
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || strings.ContainsAny(s, "xXpPeE_") || math.IsNaN(f) || f < 0 || f > limit {
+		return 0, fmt.Errorf("%q is not a number of seconds", s)
+	}
+	return time.Duration(f * float64(time.Second)), nil
 }

@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -108,59 +105,6 @@ func stunnelSettings(c Config) (*settings, error) {
 			"there is no CA file and no CA directory to verify with")
 	}
 	return &settings{verify: c.Mode != Required}, nil
-}
-
-// hashedName is how OpenSSL looks up certificates in a directory.
-var hashedName = regexp.MustCompile(`^[0-9a-f]{8}\.[0-9]+$`)
-
-// maxHashed bounds the files read from a directory; systems come with 150 or so.
-const maxHashed = 10_000
-
-// readTrustedDir adds the certificates of tcapath. Like OpenSSL it sees only names
-// that are hashes: other files in the directory are not trusted.
-func (m *material) readTrustedDir(c Config) error {
-	if c.CAPath == "" {
-		return nil
-	}
-	object := c.caPathObject()
-	entries, err := os.ReadDir(c.CAPath)
-	if err != nil {
-		return fileFault(object, err)
-	}
-	before := len(m.roots)
-	for _, e := range entries {
-		if !hashedName.MatchString(e.Name()) {
-			continue
-		}
-		if len(m.roots)-before >= maxHashed {
-			return fault(object, "name a directory of certificates to trust", "holds more than %d certificates", maxHashed)
-		}
-		file := filepath.Join(c.CAPath, e.Name())
-		blocks, err := readPEM(keyed(c.Keys.CAPath, "tcapath", file), file)
-		if err != nil {
-			m.warnings = append(m.warnings, err.Error())
-			continue
-		}
-		certs, bad := certificates(blocks)
-		for _, err := range bad {
-			m.warnings = append(m.warnings, file+": "+err.Error())
-		}
-		m.trust(certs)
-	}
-	if len(m.roots) == before {
-		return fault(object, "openssl rehash "+c.CAPath+" makes the names that are looked for", "holds no certificate under a hash name such as 5ed36f99.0")
-	}
-	return nil
-}
-
-func (m *material) trust(certs []*x509.Certificate) {
-	if m.trusted == nil {
-		m.trusted = x509.NewCertPool()
-	}
-	for _, cert := range certs {
-		m.trusted.AddCert(cert)
-	}
-	m.roots = append(m.roots, certs...)
 }
 
 // checkOwn is the stock script's own check, whatever the mode: our certificate must

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -88,6 +89,9 @@ func (v verifier) explain(certs []*x509.Certificate, err error) (hint string, te
 	case isInvalid && invalid.Reason == x509.IncompatibleUsage:
 		return "each node needs a certificate for both purposes: extendedKeyUsage = serverAuth, clientAuth",
 			fmt.Errorf("the extended key usage of its certificate %s does not allow it for a %s%.0w", title(leaf), peer, err)
+	case isAuthority && strings.Contains(err.Error(), "insecure algorithm"):
+		return fmt.Sprintf("renew the certificate in tcert on the %s, with SHA-256", peer),
+			fmt.Errorf("its certificate %s is signed with an algorithm that is too weak: %w", title(leaf), err)
 	case isAuthority && selfSigned(leaf):
 		return fmt.Sprintf("append the certificate of the %s to tca on this node", peer),
 			fmt.Errorf("its certificate %s is self-signed and not in %s%.0w", title(leaf), v.trust, err)
