@@ -42,7 +42,9 @@ func (c *copier) beforeLock(ctx context.Context) error {
 func (c *copier) preCopy(ctx context.Context) error {
 	g := newGuest(c.settings.PrecopyRate)
 	c.guest.Store(g)
+	c.sender.Use(guestThreads())
 	defer func() {
+		c.sender.Use(maxStreams)
 		c.guest.Store(nil)
 		g.close()
 	}()

@@ -47,6 +47,7 @@ type Sender struct {
 	o     Options
 	id    uint64
 	slots []*slot
+	use   int  // how many of them the next Send has
 	own   bool // Memory is ours to close
 	tune  tuning
 	// direct: there are as many workers as processors (of the cgroup, which the runtime follows),
@@ -74,8 +75,15 @@ func New(o Options) *Sender {
 	for i := range min(max(o.Connections, 1), maxSlots) {
 		s.slots = append(s.slots, &slot{number: uint8(i)})
 	}
-	s.direct = len(s.slots) >= runtime.GOMAXPROCS(0)
+	s.Use(len(s.slots))
 	return s
+}
+
+// Use lets what is sent from now on have at most n of the connections, at least 1: a
+// donor whose server is at work takes fewer. Not while a Send runs.
+func (s *Sender) Use(n int) {
+	s.use = min(max(n, 1), len(s.slots))
+	s.direct = s.use >= runtime.GOMAXPROCS(0)
 }
 
 // A GaveUpError is the joiner's reason to end the SST: no room on its disk, for instance.
@@ -110,7 +118,7 @@ func (s *Sender) Send(ctx context.Context, files []File) ([]Result, error) {
 	q := newQueue(states, s.o.Memory, s.tune, cancel)
 	var workers sync.WaitGroup
 	stop := context.AfterFunc(ctx, func() { q.fail(context.Cause(ctx)) })
-	for _, slot := range s.slots {
+	for _, slot := range s.slots[:s.use] {
 		workers.Go(func() { s.work(ctx, slot, q) })
 	}
 	workers.Wait()
