@@ -112,13 +112,16 @@ type gap struct {
 func (n *node) fill(t *testing.T, mib, tables int) {
 	t.Helper()
 	n.exec(t, "CREATE DATABASE plain", "CREATE TABLE plain.log (id BIGINT PRIMARY KEY AUTO_INCREMENT, v BINARY(100))")
-	const row = 3700 // four to a page
+	const row, random = 3700, "CONCAT(RANDOM_BYTES(1000), RANDOM_BYTES(1000), RANDOM_BYTES(1000), RANDOM_BYTES(700))" // four to a page
 	each := mib << 20 / tables / (16 << 10) * 4
 	for i := range tables {
 		n.exec(t, fmt.Sprintf("CREATE TABLE plain.big%d (id INT PRIMARY KEY, k INT NOT NULL, v VARBINARY(%d), KEY (k))", i, row))
 		for from := 0; from < each; from += 20000 {
-			n.exec(t, fmt.Sprintf("INSERT INTO plain.big%d SELECT seq, seq, RANDOM_BYTES(%d) FROM seq_%d_to_%d", i, row, from+1, min(from+20000, each)))
+			n.exec(t, fmt.Sprintf("INSERT INTO plain.big%d SELECT seq, seq, %s FROM seq_%d_to_%d", i, random, from+1, min(from+20000, each)))
 		}
+	}
+	if info, err := os.Stat(n.data("plain/big0.ibd")); err != nil || info.Size() < int64(mib)<<20/int64(tables)*9/10 {
+		t.Fatalf("the first table is not as large as it should be: %v, %v", info, err)
 	}
 }
 
