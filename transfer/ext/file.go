@@ -1,0 +1,97 @@
+package ext
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"wsrep_sst_rsync_tunnel/transfer"
+)
+
+// A Stamp is what shows that a file was changed: two that are equal in all five
+// fields mean the same file with, as far as the file system tells, the same
+// content.
+type Stamp struct {
+	Dev, Ino         uint64
+	Size             int64 // bytes
+	MtimeNs, CtimeNs int64 // since 1970
+}
+
+// A Source is one open file of the donor. Several goroutines read at once.
+type Source interface {
+	io.ReaderAt
+	io.Closer
+	Stat() (Stamp, error)
+}
+
+// A File is what Send is to bring to the joiner.
+type File struct {
+	Root uint8  // number of the root, index of Receiver.Stores
+	Name string // relative to the root, in normal form
+	// Size is about what it will be, in bytes, for the order of work: what is read
+	// is decided by the file itself.
+	Size        int64
+	Mode        uint32 // permission bits
+	UID, GID    uint32
+	User, Group string // names of the ids, "" if unknown, at most 255 bytes
+	// Open opens it; it may be called again after a connection broke. An error is
+	// the file's own and ends in its Result.
+	Open func() (Source, error)
+}
+
+// A Result is what became of a File.
+type Result struct {
+	// Before and After are the stamps when it was opened and after the last read;
+	// where they differ, what was sent may be a mixture.
+	Before, After Stamp
+	ReadStart     time.Time // just after Before was taken
+	Read, Sent    int64     // bytes read of the file; bytes of content sent, as they went over the wire
+	// Err is why the file is not at the joiner: it vanished or cannot be read
+	// (fs.ErrNotExist, fs.ErrPermission, …), or the joiner refused it (*RefusedError).
+	// The other files are not affected. Nothing of this file was committed.
+	Err error
+}
+
+// A RefusedError is why the joiner did not take one file, in its words.
+type RefusedError struct{ Name, Reason string }
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("%s: the joiner did not take it: %s", quote(e.Name), e.Reason)
+}
+
+// StampOf takes the stamp of an open file.
+func StampOf(f *os.File) (Stamp, error) {
+	var st unix.Stat_t
+	var err error
+	raw, cerr := f.SyscallConn()
+	if cerr != nil {
+		return Stamp{}, cerr
+	}
+	if cerr := raw.Control(func(fd uintptr) { err = unix.Fstat(int(fd), &st) }); cerr != nil {
+		return Stamp{}, cerr
+	}
+	if err != nil {
+		return Stamp{}, &os.PathError{Op: "stat", Path: f.Name(), Err: err}
+	}
+	return Stamp{Dev: st.Dev, Ino: st.Ino, Size: st.Size, MtimeNs: st.Mtim.Nano(), CtimeNs: st.Ctim.Nano()}, nil
+}
+
+// FromOS makes a Source of an open file, which it then owns.
+func FromOS(f *os.File) Source { return osSource{f} }
+
+type osSource struct{ *os.File }
+
+func (s osSource) Stat() (Stamp, error) { return StampOf(s.File) }
+
+// FromSource makes a Source of what transfer.DirSource.Open gave: a file of the
+// file system. It then owns f, also after an error.
+func FromSource(f transfer.SourceFile) (Source, error) {
+	if o, ok := f.(interface{ OS() *os.File }); ok {
+		return osSource{o.OS()}, nil
+	}
+	return nil, errors.Join(errors.New("not a file of a file system: it has no stamps"), f.Close())
+}
