@@ -36,10 +36,16 @@ type Store interface {
 	SetAttrs(name string, a Attrs) error
 }
 
-// File is a file of a Store while it receives content.
+// File is a file of a Store while it receives content. Parts of it may be read,
+// written and zeroed by several goroutines at once; only one ends it.
 type File interface {
 	io.ReaderAt
 	io.WriterAt
+	// Zero makes n bytes at off read as zeros: a hole, where the Store keeps holes.
+	Zero(off, n int64) error
+	// Opened describes what stood there when it was opened; of a file that was made
+	// by that, size 0.
+	Opened() Stat
 	// Commit cuts the file to size, sets its attributes and closes it; only then
 	// does a temporary file take its name.
 	Commit(size int64, a Attrs) error

@@ -231,6 +231,9 @@ type sizedFile struct {
 
 func (f sizedFile) Size() int64 { return f.size }
 
+// OS is the open file itself, for who needs more of it than its bytes.
+func (f sizedFile) OS() *os.File { return f.File }
+
 // Update implements Store.
 func (s *DirStore) Update(name string, inPlace bool) (File, error) {
 	d, err := s.disk(name)
@@ -258,7 +261,8 @@ func (s *DirStore) Update(name string, inPlace bool) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	out.size = st.Size
+	out.size.Store(st.Size)
+	out.opened, out.fd = infoOf(path.Base(name), &st), int(out.f.Fd())
 	return out, nil
 }
 
@@ -356,13 +360,7 @@ func (s *DirStore) chown(dir int, leaf string, a Attrs) error {
 	if err := unix.Fstatat(dir, leaf, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return err
 	}
-	uid, gid := -1, -1
-	if a.SetOwner && s.root && a.UID != st.Uid {
-		uid = int(a.UID)
-	}
-	if a.SetGroup && a.GID != st.Gid {
-		gid = int(a.GID)
-	}
+	uid, gid := s.newOwner(&st, a)
 	if uid < 0 && gid < 0 {
 		return nil
 	}
@@ -371,6 +369,18 @@ func (s *DirStore) chown(dir int, leaf string, a Attrs) error {
 		return nil
 	}
 	return err
+}
+
+// newOwner is what a chown of a file has to change, -1 for what stays.
+func (s *DirStore) newOwner(st *unix.Stat_t, a Attrs) (uid, gid int) {
+	uid, gid = -1, -1
+	if a.SetOwner && s.root && a.UID != st.Uid {
+		uid = int(a.UID)
+	}
+	if a.SetGroup && a.GID != st.Gid {
+		gid = int(a.GID)
+	}
+	return uid, gid
 }
 
 // chmodAt changes the mode of a file, never through a link. The system call that

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"os"
 	"path"
+	"sync/atomic"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,11 +14,16 @@ import (
 type dirFile struct {
 	store  *DirStore
 	f      *os.File
-	name   string // where it belongs (on disk)
-	disk   string // where it is: name, or a temporary name beside it
-	size   int64  // length on disk so far; below it there may be old bytes
+	fd     int
+	name   string       // where it belongs (on disk)
+	disk   string       // where it is: name, or a temporary name beside it
+	size   atomic.Int64 // length on disk so far, or less while others write; below it there may be old bytes
 	sparse bool
+	opened Stat
 }
+
+// Opened implements File.
+func (f *dirFile) Opened() Stat { return f.opened }
 
 func (f *dirFile) ReadAt(p []byte, off int64) (int, error) { return f.f.ReadAt(p, off) }
 
@@ -51,8 +58,48 @@ func (f *dirFile) WriteAt(p []byte, off int64) (int, error) {
 
 func (f *dirFile) write(p []byte, off int64) (int, error) {
 	n, err := f.f.WriteAt(p, off)
-	f.size = max(f.size, off+int64(n))
+	f.grown(off + int64(n))
 	return n, err
+}
+
+// grown notes that the file reaches to end.
+func (f *dirFile) grown(end int64) {
+	for {
+		size := f.size.Load()
+		if end <= size || f.size.CompareAndSwap(size, end) {
+			return
+		}
+	}
+}
+
+// zeroBlock is what a file without holes is zeroed with.
+var zeroBlock [bufferSize]byte
+
+// Zero implements File. Pieces of pages at the ends of a hole are written.
+func (f *dirFile) Zero(off, n int64) error {
+	if f.sparse {
+		head := min(n, -off&(holePage-1))
+		body := (n - head) &^ (holePage - 1)
+		if err := f.zeros(off, head); err != nil {
+			return err
+		}
+		if err := f.hole(off+head, body); err != nil {
+			return err
+		}
+		off, n = off+head+body, n-head-body
+	}
+	return f.zeros(off, n)
+}
+
+func (f *dirFile) zeros(off, n int64) error {
+	for n > 0 {
+		m, err := f.write(zeroBlock[:min(n, bufferSize)], off)
+		if err != nil {
+			return err
+		}
+		off, n = off+int64(m), n-int64(m)
+	}
+	return nil
 }
 
 // run gives the length of the leading run of pages in p that are all zero or all
@@ -73,13 +120,14 @@ func run(p []byte, off int64) (n int, zero bool) {
 
 // hole makes [off, off+n) read as zeros without taking room.
 func (f *dirFile) hole(off, n int64) error {
-	old := min(n, f.size-off)
+	// What others write meanwhile is elsewhere: what they left between is a hole.
+	old := min(n, f.size.Load()-off)
 	if old <= 0 {
 		return nil // beyond the end; Commit sets the length
 	}
-	err := unix.Fallocate(int(f.f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, old)
+	err := unix.Fallocate(f.fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, old)
 	for err == unix.EINTR {
-		err = unix.Fallocate(int(f.f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, old)
+		err = unix.Fallocate(f.fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, old)
 	}
 	if err == nil {
 		return nil
@@ -96,7 +144,7 @@ func (f *dirFile) hole(off, n int64) error {
 func (f *dirFile) Commit(size int64, a Attrs) error {
 	err := f.cut(size)
 	if err == nil {
-		err = f.store.setAttrs(f.disk, a)
+		err = f.setAttrs(a)
 	}
 	if e := f.f.Close(); err == nil && e != nil {
 		err = pathError("close", f.name, e)
@@ -128,13 +176,51 @@ func (f *dirFile) Abandon(size int64) error {
 }
 
 func (f *dirFile) cut(size int64) error {
-	if f.size == size {
+	if f.size.Load() == size {
 		return nil
 	}
 	if err := f.f.Truncate(size); err != nil {
 		return err
 	}
-	f.size = size
+	f.size.Store(size)
+	return nil
+}
+
+// setAttrs is DirStore.setAttrs for a file that is open: owner first, since a chown
+// clears set-uid bits.
+func (f *dirFile) setAttrs(a Attrs) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(f.fd, &st); err != nil {
+		return pathError("stat", f.name, err)
+	}
+	if uid, gid := f.store.newOwner(&st, a); uid >= 0 || gid >= 0 {
+		if err := unix.Fchown(f.fd, uid, gid); err != nil && f.store.root {
+			return pathError("chown", f.name, err)
+		}
+		if err := unix.Fstat(f.fd, &st); err != nil {
+			return pathError("stat", f.name, err)
+		}
+	}
+	if mode := a.Mode & 0o7777 &^ f.store.o.ModeMask; a.SetMode && st.Mode&0o7777 != mode {
+		if err := unix.Fchmod(f.fd, mode); err != nil {
+			return pathError("chmod", f.name, err)
+		}
+	}
+	if a.SetTime {
+		ts := [2]unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Sec: a.Mtime, Nsec: int64(a.Nsec)}}
+		if err := futimens(f.fd, &ts); err != nil {
+			return pathError("set times of", f.name, err)
+		}
+	}
+	return nil
+}
+
+// futimens sets the times of an open file; package unix has it for paths only.
+func futimens(fd int, ts *[2]unix.Timespec) error {
+	_, _, e := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(fd), 0, uintptr(unsafe.Pointer(ts)), 0, 0, 0)
+	if e != 0 {
+		return e
+	}
 	return nil
 }
 

@@ -178,6 +178,7 @@ func openRegular(dir int, leaf, name string, flags int, mode uint32) (*os.File, 
 		unix.Close(fd)
 		return nil, st, pathError("open", name, errors.New("is not a regular file"))
 	}
+	unix.FcntlInt(uintptr(fd), unix.F_SETFL, 0) // it has served; os.File would ask epoll about it
 	return os.NewFile(uintptr(fd), name), st, nil
 }
 
