@@ -96,7 +96,7 @@ func (g *generator) remove(ctx context.Context, name string, info Stat, dev uint
 		}
 	}
 	if err := g.module.Store.Remove(join(g.dest, name)); err != nil {
-		if fatal(err) {
+		if Fatal(err) {
 			return false, err
 		}
 		g.complain(name, fmt.Errorf("delete: %w", err))
@@ -110,7 +110,7 @@ func (g *generator) remove(ctx context.Context, name string, info Stat, dev uint
 func (g *generator) empty(ctx context.Context, dir string) (bool, error) {
 	infos, parent, err := g.extras(dir)
 	if err != nil {
-		if fatal(err) {
+		if Fatal(err) {
 			return false, err
 		}
 		g.complain(dir, fmt.Errorf("delete: %w", err))

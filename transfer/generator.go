@@ -133,7 +133,7 @@ func (g *generator) entry(ctx context.Context, i int32, e *flist.Entry) error {
 	default:
 		g.reports.say(wire.Info, "skipping non-regular file "+flist.Quote(e.Name))
 	}
-	if err == nil || fatal(err) || ctx.Err() != nil || g.w.Err() != nil {
+	if err == nil || Fatal(err) || ctx.Err() != nil || g.w.Err() != nil {
 		return err
 	}
 	g.complain(e.Name, err)
@@ -195,7 +195,7 @@ func (g *generator) finishDirs() error {
 	for n := len(g.dirs) - 1; n >= 0; n-- {
 		e := g.list.Entries[g.dirs[n]]
 		if err := g.module.Store.SetAttrs(g.path(e), g.attrs(e, false)); err != nil {
-			if fatal(err) {
+			if Fatal(err) {
 				return err
 			}
 			g.complain(e.Name, err)

@@ -130,7 +130,7 @@ func (r *receiver) data(ctx context.Context, ndx int32, e *flist.Entry, wanted w
 	path := r.path(e)
 	f, openErr := r.module.Store.Update(path, r.args.inPlace)
 	if openErr != nil {
-		if fatal(openErr) {
+		if Fatal(openErr) {
 			return &ExitError{Code: ExitFile, Err: openErr}
 		}
 		r.board.set(ndx, failed)
@@ -167,7 +167,7 @@ func (r *receiver) data(ctx context.Context, ndx int32, e *flist.Entry, wanted w
 
 func (r *receiver) commit(ndx int32, e *flist.Entry, f File, n int64, isNew bool) error {
 	if err := f.Commit(n, r.attrs(e, isNew)); err != nil {
-		if fatal(err) {
+		if Fatal(err) {
 			return &ExitError{Code: ExitFile, Err: err}
 		}
 		r.board.set(ndx, failed)

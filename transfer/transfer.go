@@ -152,9 +152,9 @@ func (s *session) complain(name string, err error) {
 	s.reports.say(wire.ErrorXfer, err.Error())
 }
 
-// fatal says whether an error of the store makes going on pointless: the next file
+// Fatal says whether an error of the store makes going on pointless: the next file
 // would fail as well.
-func fatal(err error) bool {
+func Fatal(err error) bool {
 	for _, e := range []error{unix.ENOSPC, unix.EDQUOT, unix.EROFS, unix.EIO, unix.EMFILE, unix.ENFILE} {
 		if errors.Is(err, e) {
 			return true
