@@ -28,8 +28,8 @@ type sst struct {
 	served   []error // what Serve returned
 }
 
-// testCuts make files of a few MiB be cut.
-var testCuts = cuts{segment: 1 << 20, from: 2 << 20}
+// testTuning make files of a few MiB be cut.
+var testTuning = tuning{segment: 1 << 20, from: 2 << 20, window: 2 << 20}
 
 // through, if set, changes the donor's end of each connection.
 func newSST(t testing.TB, o Options, so transfer.StoreOptions, through func(net.Conn) net.Conn) *sst {
@@ -60,7 +60,7 @@ func newSST(t testing.TB, o Options, so transfer.StoreOptions, through func(net.
 		o.Memory = NewMemory(t.TempDir())
 	}
 	s.sender = New(o)
-	s.sender.cuts = testCuts
+	s.sender.tune = testTuning
 	t.Cleanup(s.end)
 	return s
 }

@@ -8,13 +8,16 @@ import (
 	"time"
 )
 
-// cuts says how big files are cut.
-type cuts struct {
+// tuning is what tests make smaller.
+type tuning struct {
 	segment int64 // what one worker takes at a time
 	from    int64 // files of that size are cut, at most maxRange
+	// window bounds what of a stream is sent and not acknowledged, hence sent again when
+	// it breaks. It is at least twice ackBytes, or nothing moves.
+	window int
 }
 
-var usualCuts = cuts{segment: 32 << 20, from: maxRange}
+var usual = tuning{segment: 32 << 20, from: maxRange, window: 4 << 20}
 
 // small files come in the order of their names.
 const small = 256 << 10
@@ -80,7 +83,7 @@ type job struct {
 // connections work at one file, then the small ones by name, for the directories' sake.
 type queue struct {
 	memory *Memory
-	cuts   cuts
+	tune   tuning
 
 	mu      sync.Mutex
 	changed sync.Cond
@@ -92,8 +95,8 @@ type queue struct {
 	stop    func(error) // ends the Send
 }
 
-func newQueue(files []*fileState, m *Memory, c cuts, stop func(error)) *queue {
-	q := &queue{memory: m, cuts: c, order: slices.Clone(files), left: len(files), stop: stop}
+func newQueue(files []*fileState, m *Memory, t tuning, stop func(error)) *queue {
+	q := &queue{memory: m, tune: t, order: slices.Clone(files), left: len(files), stop: stop}
 	q.changed.L = &q.mu
 	slices.SortStableFunc(q.order, func(a, b *fileState) int {
 		if a.f.Size >= small || b.f.Size >= small {
@@ -146,7 +149,7 @@ func (q *queue) next() *job {
 		case len(q.order) > 0:
 			f := q.order[0]
 			q.order = q.order[1:]
-			if f.f.Size < q.cuts.from {
+			if f.f.Size < q.tune.from {
 				return &job{kind: wholeFile, file: f}
 			}
 			q.split(f)
@@ -193,7 +196,7 @@ func (q *queue) segment(f *fileState) *job {
 	if f.next >= f.size {
 		return nil
 	}
-	j := &job{kind: part, file: f, off: f.next, end: min(f.next+q.cuts.segment, f.size)}
+	j := &job{kind: part, file: f, off: f.next, end: min(f.next+q.tune.segment, f.size)}
 	f.next = j.end
 	f.running++
 	return j

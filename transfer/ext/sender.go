@@ -47,7 +47,7 @@ type Sender struct {
 	id    uint64
 	slots []*slot
 	own   bool // Memory is ours to close
-	cuts  cuts
+	tune tuning
 }
 
 // A slot is the place of one stream after the other.
@@ -60,7 +60,7 @@ type slot struct {
 // New makes a Sender. Connections are made when they are needed, and stay for the
 // next Send.
 func New(o Options) *Sender {
-	s := &Sender{o: o, id: rand.Uint64() | 1, cuts: usualCuts}
+	s := &Sender{o: o, id: rand.Uint64() | 1, tune: usual}
 	if o.Memory == nil {
 		s.o.Memory, s.own = NewMemory(""), true
 	}
@@ -102,7 +102,7 @@ func (s *Sender) Send(ctx context.Context, files []File) ([]Result, error) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	q := newQueue(states, s.o.Memory, s.cuts, cancel)
+	q := newQueue(states, s.o.Memory, s.tune, cancel)
 	var workers sync.WaitGroup
 	stop := context.AfterFunc(ctx, func() { q.fail(context.Cause(ctx)) })
 	for _, slot := range s.slots {
@@ -184,7 +184,7 @@ func (s *Sender) connect(ctx context.Context, sl *slot, q *queue) (*stream, erro
 	if err != nil {
 		return nil, &dialError{err}
 	}
-	st := newStream(conn, s.o.Timeout, s.o.Memory)
+	st := newStream(conn, s.o.Timeout, s.tune.window, s.o.Memory)
 	st.bind(q)
 	stop := context.AfterFunc(ctx, func() { st.fail(context.Cause(ctx)) })
 	b := outBatches.Get().(*outBatch)

@@ -15,6 +15,7 @@ import (
 type stream struct {
 	conn    net.Conn
 	timeout time.Duration
+	window  int
 	memory  *Memory
 
 	out  chan *outBatch
@@ -54,14 +55,10 @@ type outBatch struct {
 
 var outBatches = sync.Pool{New: func() any { return new(outBatch) }}
 
-// window bounds what is sent and not acknowledged, hence sent again when the
-// connection breaks. It is more than any kernel's buffers for one connection.
-const window = 4 << 20
-
 var errSilent = errors.New("the joiner acknowledged nothing in time")
 
-func newStream(conn net.Conn, timeout time.Duration, m *Memory) *stream {
-	st := &stream{conn: conn, timeout: timeout, memory: m, out: make(chan *outBatch, 2), dead: make(chan struct{}), jobs: map[uint32]*job{}}
+func newStream(conn net.Conn, timeout time.Duration, window int, m *Memory) *stream {
+	st := &stream{conn: conn, timeout: timeout, window: window, memory: m, out: make(chan *outBatch, 2), dead: make(chan struct{}), jobs: map[uint32]*job{}}
 	st.changed.L = &st.mu
 	st.ends.Go(st.write)
 	st.ends.Go(st.listen)
@@ -129,7 +126,7 @@ func (st *stream) write() {
 // error s is among the unacknowledged.
 func (st *stream) send(b *outBatch, s *sent) error {
 	st.mu.Lock()
-	for st.pending > window && st.err == nil {
+	for st.pending > st.window && st.err == nil {
 		st.changed.Wait()
 	}
 	if len(st.unacked) == 0 {

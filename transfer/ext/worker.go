@@ -319,7 +319,7 @@ func (w *worker) prepare(j *job) (disposed bool) {
 		w.q.lost(f)
 		return true
 	}
-	if f.size > w.q.cuts.from {
+	if f.size > w.q.tune.from {
 		w.q.grown(f)
 		return true
 	}
