@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,6 +77,9 @@ func compare(t *testing.T, work, src string, total int64) {
 	}
 	for range number("E2E_ROUNDS", 3) {
 		for kind, f := range all {
+			if only := os.Getenv("E2E_KINDS"); only != "" && !slices.Contains(strings.Split(only, ","), kind) {
+				continue
+			}
 			dst := filepath.Join(work, "dst")
 			makeDirs(t, src, dst)
 			if kind == "rsync" {

@@ -47,7 +47,7 @@ type Sender struct {
 	id    uint64
 	slots []*slot
 	own   bool // Memory is ours to close
-	tune tuning
+	tune  tuning
 }
 
 // A slot is the place of one stream after the other.
