@@ -177,6 +177,13 @@ func (st *stream) register(j *job) {
 	st.jobs[j.handle] = j
 }
 
+// answered says that the joiner has told what it has of j's range.
+func (st *stream) answered(j *job) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return j.ready
+}
+
 // record gives an empty one.
 func (st *stream) record() *sent {
 	st.mu.Lock()

@@ -20,7 +20,7 @@ func (w *worker) do(j *job) error {
 			return err
 		}
 	}
-	if j.asked {
+	if j.asked && !w.st.answered(j) {
 		if err := w.flush(0); err != nil {
 			return err
 		}
