@@ -208,7 +208,7 @@ func (s *DirSource) Open(name string) (SourceFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sizedFile{f, st.Size}, nil
+	return sizedFile{f, st}, nil
 }
 
 // idNames gives the names that the local system has for the ids of a list.

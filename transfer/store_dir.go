@@ -221,18 +221,19 @@ func (s *DirStore) Open(name string) (SourceFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sizedFile{f, st.Size}, nil
+	return sizedFile{f, st}, nil
 }
 
 type sizedFile struct {
 	*os.File
-	size int64
+	st unix.Stat_t
 }
 
-func (f sizedFile) Size() int64 { return f.size }
+func (f sizedFile) Size() int64 { return f.st.Size }
 
-// OS is the open file itself, for who needs more of it than its bytes.
-func (f sizedFile) OS() *os.File { return f.File }
+// OS is the open file itself, and what it was when it was opened, for who needs more of
+// it than its bytes.
+func (f sizedFile) OS() (*os.File, *unix.Stat_t) { return f.File, &f.st }
 
 // Update implements Store.
 func (s *DirStore) Update(name string, inPlace bool) (File, error) {

@@ -38,10 +38,10 @@ func (s *DirStore) Older(name string) (SourceFile, error) {
 			if err != nil {
 				return nil, err
 			}
-			return sizedFile{f, st.Size}, nil
+			return sizedFile{f, st}, nil
 		}
 	}
-	return nil, pathError("open", name, fs.ErrNotExist)
+	return nil, fs.ErrNotExist
 }
 
 // openBasis opens what a file at name can start from: itself, or, when it is not

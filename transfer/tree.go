@@ -163,7 +163,10 @@ func (t *tree) openLeaf(name string, flags int, mode uint32) (f *os.File, st uni
 
 func openRegular(dir int, leaf, name string, flags int, mode uint32) (*os.File, unix.Stat_t, error) {
 	var st unix.Stat_t
-	fd, err := openat(dir, leaf, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, mode)
+	if flags&unix.O_RDWR == 0 {
+		flags |= unix.O_NONBLOCK // to read and write a FIFO is opened at once
+	}
+	fd, err := openat(dir, leaf, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NOCTTY, mode)
 	if err != nil {
 		if errors.Is(err, unix.ELOOP) {
 			return nil, st, pathError("open", name, errors.New("is a symbolic link"))
@@ -178,7 +181,9 @@ func openRegular(dir int, leaf, name string, flags int, mode uint32) (*os.File, 
 		unix.Close(fd)
 		return nil, st, pathError("open", name, errors.New("is not a regular file"))
 	}
-	unix.FcntlInt(uintptr(fd), unix.F_SETFL, 0) // it has served; os.File would ask epoll about it
+	if flags&unix.O_NONBLOCK != 0 {
+		unix.FcntlInt(uintptr(fd), unix.F_SETFL, 0) // it has served; os.File would ask epoll about it
+	}
 	return os.NewFile(uintptr(fd), name), st, nil
 }
 

@@ -17,9 +17,9 @@
 // accept. Every wait ends with the context, with the connection, or with
 // Options.Timeout.
 //
-// Memory of the data path, each end: at most 8 buffers of 264 KiB for a connection,
-// with zstd 4 MiB more. Memory of digests: 32 MiB, and what a file of the list
-// costs (about 150 bytes and its name).
+// Memory of the data path, for each connection: at most 4 buffers of 268 KiB on either end; at the
+// joiner 300 KiB more while it is asked for digests; with zstd about 2 MiB more. Memory of digests: 32
+// MiB, and about 400 bytes and its name for each file; at most 4 Mi files and 256 MiB of names.
 //
 // What it leaves to others: who the peer is, and what to try again how often
 // (Dial), which files, whether they stay as they are (Result tells the stamps

@@ -21,7 +21,8 @@ type Stamp struct {
 	MtimeNs, CtimeNs int64 // since 1970
 }
 
-// A Source is one open file of the donor. Several goroutines read at once.
+// A Source is one open file of the donor. Several goroutines read at once; the first Stat comes
+// before them.
 type Source interface {
 	io.ReaderAt
 	io.Closer
@@ -77,21 +78,38 @@ func StampOf(f *os.File) (Stamp, error) {
 	if err != nil {
 		return Stamp{}, &os.PathError{Op: "stat", Path: f.Name(), Err: err}
 	}
-	return Stamp{Dev: st.Dev, Ino: st.Ino, Size: st.Size, MtimeNs: st.Mtim.Nano(), CtimeNs: st.Ctim.Nano()}, nil
+	return stampOf(&st), nil
+}
+
+func stampOf(st *unix.Stat_t) Stamp {
+	return Stamp{Dev: st.Dev, Ino: st.Ino, Size: st.Size, MtimeNs: st.Mtim.Nano(), CtimeNs: st.Ctim.Nano()}
 }
 
 // FromOS makes a Source of an open file, which it then owns.
-func FromOS(f *os.File) Source { return osSource{f} }
-
-type osSource struct{ *os.File }
-
-func (s osSource) Stat() (Stamp, error) { return StampOf(s.File) }
+func FromOS(f *os.File) Source { return &osSource{File: f} }
 
 // FromSource makes a Source of what transfer.DirSource.Open gave: a file of the
 // file system. It then owns f, also after an error.
 func FromSource(f transfer.SourceFile) (Source, error) {
-	if o, ok := f.(interface{ OS() *os.File }); ok {
-		return osSource{o.OS()}, nil
+	if o, ok := f.(interface {
+		OS() (*os.File, *unix.Stat_t)
+	}); ok {
+		file, st := o.OS()
+		return &osSource{File: file, opened: stampOf(st), known: true}, nil
 	}
 	return nil, errors.Join(errors.New("not a file of a file system: it has no stamps"), f.Close())
+}
+
+type osSource struct {
+	*os.File
+	opened Stamp
+	known  bool // opened is good for the first Stat, just after the file was opened
+}
+
+func (s *osSource) Stat() (Stamp, error) {
+	if s.known {
+		s.known = false
+		return s.opened, nil
+	}
+	return StampOf(s.File)
 }

@@ -256,8 +256,8 @@ func (m *Memory) grow(c *chunk, n int) {
 	}
 	if n > cap(c.d) {
 		size := n
-		if len(c.d) > 0 {
-			size = min(max(n, 2*len(c.d)), chunkDigests)
+		if len(c.d) > 0 || n == maxBlocks {
+			size = chunkDigests // it is the first of a long one, most likely
 		}
 		d := make([]digest, len(c.d), size)
 		m.used += int64(size-cap(c.d)) * int64(len(digest{}))

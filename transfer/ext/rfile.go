@@ -79,8 +79,11 @@ func (f *rfile) openLocked() error {
 	return nil
 }
 
+// same says that b is the file as we left it with a. Some file systems keep times in steps of
+// 100 ns or 1 s; one that was changed has the time of that.
 func same(a, b transfer.Stat) bool {
-	return a.Dev == b.Dev && a.Inode == b.Inode && a.Size == b.Size && a.Mtime == b.Mtime && a.Nsec == b.Nsec
+	return a.Dev == b.Dev && a.Inode == b.Inode && a.Size == b.Size && a.Mtime == b.Mtime &&
+		(b.Nsec == a.Nsec || b.Nsec == a.Nsec/100*100 || b.Nsec == 0)
 }
 
 // commit ends the file, if what is known of its content has the digest of the donor's.
@@ -100,13 +103,14 @@ func (f *rfile) commit(c *commitFrame, a transfer.Attrs) (agreed bool, err error
 	}
 	a.Mtime, a.Nsec = c.mtime, c.nsec
 	f.r.Memory.cut(f.mem, blocks)
-	file := f.f
+	file, st := f.f, f.f.Opened()
+	st.Size, st.Mtime, st.Nsec = c.size, c.mtime, c.nsec
 	f.f, f.over = nil, true
 	f.closeOlder()
 	if err := file.Commit(c.size, a); err != nil {
 		return false, err
 	}
-	f.keepStamp()
+	f.r.Memory.setStamp(f.mem, st)
 	return true, nil
 }
 
@@ -121,15 +125,10 @@ func (f *rfile) close() error {
 	}
 	err := f.f.Abandon(-1)
 	f.f = nil
-	f.keepStamp()
-	return err
-}
-
-// keepStamp remembers the file as we leave it; the file system rounds times its own way.
-func (f *rfile) keepStamp() {
-	if st, err := f.store.Lstat(f.mem.name); err == nil {
+	if st, e := f.store.Lstat(f.mem.name); e == nil {
 		f.r.Memory.setStamp(f.mem, st)
 	}
+	return err
 }
 
 func (f *rfile) closeOlder() {

@@ -21,6 +21,7 @@ type session struct {
 	hasher hasher
 
 	in     chan *inBatch
+	head   [headSize]byte
 	gone   chan struct{} // Serve has returned
 	quiet  chan struct{} // nothing is written any more
 	killed chan struct{}
@@ -143,11 +144,11 @@ func (s *session) reason(err error) error {
 
 // read reads one batch; io.EOF says that the donor has ended the stream.
 func (s *session) read() (*inBatch, error) {
-	var head [headSize]byte
-	if _, err := io.ReadFull(s.conn, head[:]); err != nil {
+	head := s.head[:]
+	if _, err := io.ReadFull(s.conn, head); err != nil {
 		return nil, err
 	}
-	n, flags, err := parseBatchHead(head[:])
+	n, flags, err := parseBatchHead(head)
 	if err != nil {
 		return nil, err
 	}
