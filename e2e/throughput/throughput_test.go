@@ -117,6 +117,9 @@ func compare(t *testing.T, work, src string, total int64) {
 	gib := float64(total) / (1 << 30)
 	for _, kind := range []string{"bare", "own", "own 1 connection", "own zstd", "own auto", "rsync"} {
 		f := all[kind]
+		if len(f.wall) == 0 {
+			continue
+		}
 		wall := median(f.wall)
 		t.Logf("%-16s %6.0f MB/s  × bare %.2f  × rsync %.2f  CPU s/GiB: donor %.2f joiner %.2f  peak MiB: %.0f %.0f", kind, float64(total)/1e6/wall,
 			median(all["bare"].wall)/wall, median(all["rsync"].wall)/wall, median(f.donor)/gib, median(f.joiner)/gib, median(f.peakDonor)/(1<<20), median(f.peakJoiner)/(1<<20))
