@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -48,6 +49,9 @@ type Sender struct {
 	slots []*slot
 	own   bool // Memory is ours to close
 	tune  tuning
+	// direct: there are as many workers as processors (of the cgroup, which the runtime follows),
+	// so each writes what it has read.
+	direct bool
 }
 
 // A slot is the place of one stream after the other.
@@ -70,6 +74,7 @@ func New(o Options) *Sender {
 	for i := range min(max(o.Connections, 1), maxSlots) {
 		s.slots = append(s.slots, &slot{number: uint8(i)})
 	}
+	s.direct = len(s.slots) >= runtime.GOMAXPROCS(0)
 	return s
 }
 
@@ -184,7 +189,7 @@ func (s *Sender) connect(ctx context.Context, sl *slot, q *queue) (*stream, erro
 	if err != nil {
 		return nil, &dialError{err}
 	}
-	st := newStream(conn, s.o.Timeout, s.tune.window, s.o.Memory)
+	st := newStream(conn, s.o.Timeout, s.tune.window, s.direct, s.o.Memory)
 	st.bind(q)
 	stop := context.AfterFunc(ctx, func() { st.fail(context.Cause(ctx)) })
 	b := outBatches.Get().(*outBatch)
