@@ -194,8 +194,8 @@ func (s *Sender) connect(ctx context.Context, sl *slot, q *queue) (*stream, erro
 	stop := context.AfterFunc(ctx, func() { st.fail(context.Cause(ctx)) })
 	b := outBatches.Get().(*outBatch)
 	o := open{version: version, sender: s.id, seed: s.o.Memory.hash().seed, slot: sl.number}
-	b.n = len(o.append(b.buf[:headSize]))
-	putBatchHead(b.buf[:], b.n-headSize, flagAckNow)
+	b.n = len(o.append(b.buf[:b.begin()]))
+	b.finish(flagAckNow)
 	err = st.send(b, st.record())
 	if err == nil && sl.used {
 		err = st.waitFor(func() bool { return st.acked > 0 })

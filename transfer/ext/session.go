@@ -51,11 +51,16 @@ type handle struct {
 	refused bool
 }
 
+// An inBatch has the content of a DATA that comes first at the begin of a page, as an outBatch.
 type inBatch struct {
+	buf   [inStart + batchSize]byte
 	n     int
 	flags byte
-	buf   [batchSize]byte
 }
+
+const inStart = align - dataHead
+
+func (b *inBatch) bytes() []byte { return b.buf[inStart : inStart+b.n] }
 
 var inBatches = sync.Pool{New: func() any { return new(inBatch) }}
 
@@ -154,7 +159,7 @@ func (s *session) read() (*inBatch, error) {
 	}
 	b := inBatches.Get().(*inBatch)
 	b.n, b.flags = n, flags
-	if _, err := io.ReadFull(s.conn, b.buf[:n]); err != nil {
+	if _, err := io.ReadFull(s.conn, b.bytes()); err != nil {
 		inBatches.Put(b)
 		return nil, fmt.Errorf("in the middle of a batch: %w", err)
 	}
@@ -171,7 +176,7 @@ func (s *session) work(first *inBatch) error {
 	}
 	for b := range s.in {
 		if err == nil {
-			err = s.batch(b.buf[:b.n], b.flags)
+			err = s.batch(b.bytes(), b.flags)
 			if err != nil {
 				s.failed(err)
 			}
@@ -214,7 +219,7 @@ func (s *session) say(limit time.Duration, frames []byte) error {
 
 // begin takes the batch that opens the stream.
 func (s *session) begin(b *inBatch) error {
-	f, rest, err := nextFrame(b.buf[:b.n])
+	f, rest, err := nextFrame(b.bytes())
 	if err != nil {
 		return err
 	}

@@ -50,10 +50,33 @@ type sentRange struct {
 	first, n int64
 }
 
+// An outBatch is being filled up to n. It begins where it does so that the content of a DATA
+// that comes first lies at the begin of a page: the kernel copies that far faster, and it is what
+// all but the first DATA of a big file are.
 type outBatch struct {
-	n   int // bytes, with the header
-	buf [headSize + batchSize]byte
+	buf [outStart + headSize + batchSize]byte
+	n   int
 }
+
+const (
+	align    = 4096
+	outStart = align - headSize - dataHead
+)
+
+// begin makes the batch empty, and says where its first frame goes.
+func (b *outBatch) begin() int {
+	b.n = outStart + headSize
+	return b.n
+}
+
+func (b *outBatch) empty() bool { return b.n == outStart+headSize }
+
+// finish writes the header.
+func (b *outBatch) finish(flags byte) {
+	putBatchHead(b.buf[outStart:], b.n-outStart-headSize, flags)
+}
+
+func (b *outBatch) bytes() []byte { return b.buf[outStart:b.n] }
 
 var outBatches = sync.Pool{New: func() any { return new(outBatch) }}
 
@@ -125,7 +148,7 @@ func (st *stream) write() {
 }
 
 func (st *stream) writeOne(b *outBatch) error {
-	_, err := st.conn.Write(b.buf[:b.n])
+	_, err := st.conn.Write(b.bytes())
 	outBatches.Put(b)
 	if err != nil {
 		st.fail(err)
@@ -143,9 +166,9 @@ func (st *stream) send(b *outBatch, s *sent) error {
 	if len(st.unacked) == 0 {
 		st.await()
 	}
-	s.bytes = b.n
+	s.bytes = len(b.bytes())
 	st.unacked = append(st.unacked, s)
-	st.pending += b.n
+	st.pending += s.bytes
 	st.sentN++
 	st.mu.Unlock()
 	if st.out == nil {

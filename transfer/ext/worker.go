@@ -243,7 +243,7 @@ func (w *worker) room(n int) (*outBatch, error) {
 	}
 	if w.b == nil {
 		w.b, w.rec = outBatches.Get().(*outBatch), w.st.record()
-		w.b.n = headSize
+		w.b.begin()
 	}
 	return w.b, nil
 }
@@ -251,7 +251,7 @@ func (w *worker) room(n int) (*outBatch, error) {
 // flush sends the batch being filled, if there is anything in it.
 func (w *worker) flush(flags byte) error {
 	b, rec := w.b, w.rec
-	if b == nil || b.n == headSize && len(rec.ends) == 0 {
+	if b == nil || b.empty() && len(rec.ends) == 0 {
 		if flags == 0 || w.urged || w.st.idle() {
 			return nil
 		}
@@ -264,7 +264,7 @@ func (w *worker) flush(flags byte) error {
 	}
 	w.b, w.rec = nil, nil
 	w.urged = flags == flagAckNow
-	putBatchHead(b.buf[:], b.n-headSize, flags)
+	b.finish(flags)
 	if w.st.send(b, rec) != nil {
 		return errBroken
 	}
