@@ -29,6 +29,9 @@ type Daemon struct {
 	PageSize int64
 	// Owners maps the owners of received files; nil: SystemOwners.
 	Owners Owners
+	// Lists is the memory for the file lists of all sessions together; nil: each has
+	// flist.DefaultMaxBytes.
+	Lists *flist.Pool
 	// Begin is called when the first complete list of a session is in, before the
 	// session changes anything. Its error ends the session and is told to the peer.
 	// It may be called by several sessions at once. nil: nothing to ask.
@@ -75,6 +78,7 @@ func (d *Daemon) Serve(ctx context.Context, conn net.Conn) (Result, error) {
 	err := s.serve(ctx)
 	res := Result{Module: s.module.Name, Path: s.dest, Delete: s.args != nil && s.args.delete, Stats: s.stats}
 	res.WireRead, res.WireWritten = l.r.Count(), l.w.Count()
+	s.list.Release()
 	if err == nil {
 		return res, nil
 	}
@@ -304,6 +308,7 @@ func (s *session) receiveList() error {
 	o := s.listOptions(a.checksum)
 	o.Owner, o.Group, o.NumericIDs = a.owner, a.group, a.numericIDs
 	o.Links, o.Devices, o.Specials = a.links, a.devices, a.specials
+	o.Pool = s.d.Lists
 	var err error
 	if s.list, err = flist.Decode(s.r, o); err != nil {
 		return err
