@@ -3,6 +3,7 @@ package hostile
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 )
 
 // A program is what the fuzzer really changes: a list of steps, each of which does something to the fields of a session that
@@ -10,10 +11,11 @@ import (
 // far as it can before the peer meets the change.
 type program struct{ code []byte }
 
-// maxSteps bounds a program, and maxFields what it makes.
+// maxSteps bounds a program, and the others what it makes.
 const (
 	maxSteps  = 12
-	maxFields = 20_000
+	maxFields = 5_000
+	maxText   = 1 << 20
 )
 
 // next takes n bytes of the program as a number; what is missing counts as zero.
@@ -57,6 +59,12 @@ func (p *program) change(fields []field) []field {
 		}
 		fields = p.step(fields)
 	}
+	// What a session may have of text is bounded too, or the fuzzer measures the speed of copying.
+	for i, left := 0, maxText; i < len(fields); i++ {
+		if left -= len(fields[i].text); left < 0 {
+			return fields[:i]
+		}
+	}
 	return fields
 }
 
@@ -76,8 +84,8 @@ func (p *program) step(fields []field) []field {
 	case 4: // any text
 		f.text = p.text()
 	case 5: // a long text
-		f.text = string(slices.Repeat([]byte(f.text+"x"), 1+int(p.next(2))%6000))
-		f.text = f.text[:min(len(f.text), 8000)]
+		piece := f.text[:min(len(f.text), 100)] + "x"
+		f.text = strings.Repeat(piece, (1+int(p.next(2))%8000)/len(piece)+1)
 	case 6: // not there
 		fields = slices.Delete(fields, i, i+1)
 	case 7: // many times
