@@ -82,7 +82,7 @@ func (j *joiner) whole(ctx context.Context) error {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx) // whatever broke, it broke because of this
 	}
-	j.log.Error(err)
+	j.log.Error(j.blame(err))
 	j.log.Say(report.Error, fmt.Sprintf("%s SST failed on joiner: %s", j.args.Method, state))
 	j.end(err) // now, not after the wait for mariadbd
 	j.outlive(ctx)
@@ -115,6 +115,7 @@ func (j *joiner) do(ctx context.Context) error {
 	if err := j.prepare(); err != nil {
 		return err
 	}
+	j.confine(j.needs())
 	end := j.stage("Joiner-Receive, with the wait for a donor,")
 	err := j.receive(ctx)
 	end()
