@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,8 @@ type Daemon struct {
 	// Timeout is the silence after which a session ends; the client is told. The
 	// client's own shorter one counts too. 0: none.
 	Timeout time.Duration
+	// Handshake is the time for all that comes before the first frame; 0: 60 s.
+	Handshake time.Duration
 	// PageSize is the unit in which files change, in bytes: those whose length is a
 	// multiple of it are compared page by page. 0: as rsync does.
 	PageSize int64
@@ -105,7 +108,7 @@ type session struct {
 }
 
 func (s *session) serve(ctx context.Context) error {
-	s.conn.SetDeadline(time.Now().Add(handshakeLimit))
+	s.conn.SetDeadline(time.Now().Add(cmp.Or(s.d.Handshake, handshakeLimit)))
 	again, err := s.handshake()
 	if err != nil || !again {
 		return err

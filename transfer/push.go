@@ -247,13 +247,16 @@ type request struct {
 	sums   *delta.Sums // nil without iflags TRANSFER
 }
 
+// maxDelStats is more than the one or two that daemons send.
+const maxDelStats = 8
+
 // readRequests reads all that the generator sends, to its last NDX_DONE (§14.2).
 func (p *pusher) readRequests(q *requestQueue) error {
 	left := 4
 	if p.proto >= 31 {
 		left = 5
 	}
-	for left > 0 {
+	for stats := 0; left > 0; {
 		ndx, err := p.r.NDX()
 		if err != nil {
 			return fmt.Errorf("read request: %w", err)
@@ -264,6 +267,9 @@ func (p *pusher) readRequests(q *requestQueue) error {
 			left--
 			req.done = true
 		case ndx == ndxDelStats:
+			if stats++; stats > maxDelStats {
+				return wire.Errorf("14.2", "deletion counts without end")
+			}
 			for range 5 {
 				if _, err := p.r.Varint(); err != nil {
 					return fmt.Errorf("read deletion counts: %w", err)

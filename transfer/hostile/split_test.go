@@ -69,6 +69,11 @@ func (f field) write(s *stream) {
 	case kVString:
 		s.vstring(f.text)
 	case kMessage:
+		if f.n == rawTag {
+			s.w.Flush()
+			s.WriteString(f.text)
+			return
+		}
 		s.frame(byte(f.n), []byte(f.text))
 	case kPause:
 		s.w.Flush()
