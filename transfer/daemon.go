@@ -317,8 +317,17 @@ func (s *session) receiveList() error {
 		return err
 	}
 	s.stats.Entries = len(s.list.Entries)
+	for _, e := range s.list.Entries {
+		if strings.Count(e.Name, "/") > maxDepth {
+			return wire.Errorf("17.1", "%s lies deeper than %d directories", flist.Quote(e.Name), maxDepth)
+		}
+	}
 	return nil
 }
+
+// maxDepth bounds the directories in directories: each is opened from the one above,
+// so that a list of the deepest names that there can be would keep us busy for hours.
+const maxDepth = 256
 
 // enterDestination decides where the list goes (§3.5): into the directory that the
 // path names, made if need be, or, for a single file, to a file of that name.

@@ -145,7 +145,7 @@ func badNames() (out []attack) {
 			cat(normal(), list(root, link("evil", "../outside")), goodbye()),
 			cat(openedTo("m/./evil/", cluster, "--inplace"), list(root, entry("canary", regular, 0))),
 		}},
-		attack{name: "destination below a link", want: "is not", what: [][]field{
+		attack{name: "destination below a link", want: "not a directory", what: [][]field{
 			cat(openedTo("m/out/sub/", cluster, "--inplace"), list(root, entry("canary", regular, 0)))}},
 		attack{name: "destination that climbs", want: "leaves the module", what: [][]field{cat(openedTo("m/../outside/", cluster), list(root))}},
 		attack{name: "file where a link to outside is", want: "", what: [][]field{
@@ -228,7 +228,7 @@ func badNumbers() []attack {
 		one("owner names of incremental recursion", "incremental", varints(0x400)),
 		one("a link target of negative length", "target", entry("l", symlink, 1, field{kVarint, -1, ""})),
 		{name: "varint of more than 32 bits", want: "varint", what: [][]field{cat(normal(), bytesOf("\xff\xff\xff\xff\xff\xff"))}},
-		{name: "size of more than 64 bits", want: "varlong", what: [][]field{cat(normal(), varints(0x40, 1), bytesOf("x\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"))}},
+		{name: "time of more than 64 bits", want: "varlong", what: [][]field{cat(normal(), varints(0x40, 1), bytesOf("x\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"))}},
 	}
 }
 
@@ -236,7 +236,7 @@ func badNumbers() []attack {
 func floods() []attack {
 	owner := []field{{kVarint, 7, ""}, {kByte, 200, ""}, {kBytes, 0, strings.Repeat("u", 200)}}
 	rule := cat(ints(3), bytesOf("- x"))
-	long := cat(ints(5000), bytesOf("- "+strings.Repeat("*a", 2499)))
+	long := cat(ints(4002), bytesOf("- "+strings.Repeat("*a", 2000)))
 	deleting := func() []field { return opened(cluster, "--delete") }
 	return []attack{
 		{name: "list without end", want: "memory", what: [][]field{cat(normal(), root, numbered(100_000))}},
@@ -251,7 +251,7 @@ func floods() []attack {
 		{name: "arguments without end", want: "arguments", what: [][]field{cat(line("@RSYNCD: 32.0 md5"), line("m"), repeat(20_000, field{kArgs, 0, "-q"}))}},
 		{name: "argument without end", want: "argument", what: [][]field{cat(line("@RSYNCD: 32.0 md5"), line("m"), bytesOf(strings.Repeat("a", 1<<20)))}},
 		{name: "line without end", want: "line", what: [][]field{bytesOf("@RSYNCD: " + strings.Repeat("9", 1<<20))}},
-		{name: "directories in directories", want: "", what: [][]field{cat(normal(), list(nested(1000)...), goodbye())}},
+		{name: "directories in directories", want: "deeper", what: [][]field{cat(normal(), list(nested(2000)...))}},
 		{name: "silence", want: "nothing sent or received", how: func(t *testing.T, conn *net.TCPConn) { waitForEnd(t, conn) }},
 		{name: "a byte now and then", want: "i/o timeout", how: drip},
 	}
@@ -319,8 +319,6 @@ func badWords() (out []attack) {
 		attack{name: "destination with wild cards", want: "", what: [][]field{cat(openedTo("m/o*t/", cluster), list(root, link("x", "y")), goodbye())}},
 		attack{name: "checksum that is none", want: "common", what: [][]field{
 			cat(line("@RSYNCD: 32.0 md5"), line("m"), argsOf("--server", cluster, ".", "m/", ""), []field{{kVString, 0, "none"}})}},
-		attack{name: "checksum that is chosen and is none", want: "none", what: [][]field{
-			cat(line("@RSYNCD: 32.0 md5"), line("m"), argsOf("--server", cluster, "--checksum-choice=none", ".", "m/", ""))}},
 		attack{name: "checksum names without end", want: "255", what: [][]field{
 			cat(line("@RSYNCD: 32.0 md5"), line("m"), argsOf("--server", cluster, ".", "m/", ""), []field{{kVString, 0, strings.Repeat("md5 ", 5000)}})}},
 	)
@@ -436,6 +434,7 @@ func TestMaliciousDonors(t *testing.T) {
 	}
 	for _, a := range attacks {
 		t.Run(a.name, func(t *testing.T) {
+			t.Parallel()
 			w := trap(t)
 			v := startVictim(t, "joiner", w.in)
 			addr, err := v.out.ReadString('\n')
@@ -472,9 +471,9 @@ func dial(t *testing.T, addr string) *net.TCPConn {
 // strike plays a session to the victim, and stays until the victim hangs up.
 func strike(t *testing.T, addr string, fields []field) {
 	t.Helper()
+	s := encode(fields)
 	conn := dial(t, addr)
 	defer conn.Close()
-	s := encode(fields)
 	heard, over := make(chan struct{}, 1), make(chan struct{})
 	go func() {
 		defer close(over)

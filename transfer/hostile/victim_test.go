@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"wsrep_sst_rsync_tunnel/transfer"
 	"wsrep_sst_rsync_tunnel/transfer/filter"
 	"wsrep_sst_rsync_tunnel/transfer/flist"
@@ -27,8 +29,8 @@ const victimEnv = "HOSTILE_VICTIM"
 
 // Limits of the victims: short, since some attacks only end by them.
 const (
-	silence   = time.Second
-	handshake = 2 * time.Second
+	silence   = 3 * time.Second
+	handshake = 4 * time.Second
 	maxMemory = 64 << 20
 )
 
@@ -198,3 +200,5 @@ func trap(t *testing.T) *world {
 	must(t, os.WriteFile(filepath.Join(w.in, "old.ibd"), make([]byte, 40_000), 0o600))
 	return w
 }
+
+func mkfifo(name string) error { return unix.Mkfifo(name, 0o600) }
