@@ -1,9 +1,11 @@
 package sst
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -14,12 +16,17 @@ import (
 // handshake, another half a MiB of rsync's in the clear) times maxGuests is the fixed
 // memory that strangers can make us use.
 const (
-	maxGuests   = 48              // at a time, from all addresses but the donor's
-	maxPerHost  = 8               // of them from one address, or one /64 of IPv6
+	maxGuests   = 16              // at a time, from all addresses but the donor's
+	maxPerHost  = 4               // of them from one address, or one /64 of IPv6
 	maxDonors   = 512             // at a time from the donor's address: twice what backup-threads allows
 	maxStranger = 20              // per second, once there is a donor: each may cost a signature
 	maxSessions = 300             // connections that were let in: more than backup-threads allows
 	strangerFor = 1 * time.Second // what maxStranger is counted in
+	maxLeaving  = 4               // guests that were sent away and still have their buffers
+
+	// What the collector keeps the whole process to as long as there is no donor: what
+	// strangers leave behind would otherwise double before it goes.
+	guestMemory = 40 << 20
 )
 
 // A gate is where a connection waits until it has shown that it may come in. It never
@@ -28,7 +35,10 @@ const (
 // whose handshake takes milliseconds. Once the SST has an owner, connections from his
 // address have places of their own, and others come in at a fixed rate only.
 type gate struct {
-	now func() time.Time
+	now  func() time.Time
+	room chan struct{} // holds one for each guest, those that are on their way out included
+	// settled is called when there is a donor. nil: nobody wants to know.
+	settled func()
 
 	mu     sync.Mutex
 	guests []*guest // in order of arrival
@@ -42,16 +52,37 @@ type guest struct {
 	conn    io.Closer
 	host    string
 	evicted bool
+	gone    func() // gives its room back; once
 }
 
-func newGate() *gate { return &gate{now: time.Now} }
+func newGate() *gate {
+	return &gate{now: time.Now, room: make(chan struct{}, maxGuests+maxLeaving)}
+}
+
+// admit waits until the guest may take memory. Those before it that were sent away are
+// quick to go, their connections being closed; the donor's own need not wait.
+func (g *gate) admit(ctx context.Context, n *guest) error {
+	g.mu.Lock()
+	donors := g.owner == n.host
+	g.mu.Unlock()
+	if donors {
+		return nil
+	}
+	select {
+	case g.room <- struct{}{}:
+		n.gone = sync.OnceFunc(func() { <-g.room })
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
 
 // enter makes room for a connection from addr. It is nil when there is none for a
 // stranger in this second: the caller closes the connection.
 func (g *gate) enter(conn io.Closer, addr string) *guest {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	n := &guest{conn: conn, host: hostKey(addr)}
+	n := &guest{conn: conn, host: hostKey(addr), gone: func() {}}
 	if g.owner == "" || g.owner == n.host {
 		most := maxPerHost
 		if g.owner != "" {
@@ -111,6 +142,21 @@ func (g *gate) settle(addr string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.owner = hostKey(addr)
+	if g.settled != nil {
+		g.settled()
+	}
+}
+
+// thrifty keeps the process to guestMemory until there is a donor, or until the
+// function it returns is called.
+func (g *gate) thrifty() (end func()) {
+	before := debug.SetMemoryLimit(-1)
+	if before <= guestMemory {
+		return func() {}
+	}
+	debug.SetMemoryLimit(guestMemory)
+	g.settled = sync.OnceFunc(func() { debug.SetMemoryLimit(before) })
+	return g.settled
 }
 
 // hostKey is what counts as one address: of IPv6 a /64, which one host may have whole.

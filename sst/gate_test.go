@@ -1,6 +1,7 @@
 package sst
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -13,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // door is a connection at a gate.
@@ -155,6 +158,7 @@ func TestStrangersDoNotDisturbAnSST(t *testing.T) {
 	donor.expect("flush tables")
 	flood(t, "127.0.0.2", port, 200)
 	flood(t, "127.0.0.3", port, 200)
+	joiner.modest()
 	donor.flushed(42)
 	donor.expect("continue")
 	donor.expect("done " + testUUID + ":42 0")
@@ -185,6 +189,64 @@ func flood(t *testing.T, from string, port, n int) {
 			conn.Write([]byte{22, 3, 1, 2, 0, 1, 0, 1, 0xfc})
 		}
 	}
+}
+
+// modest checks that the program has never had more in memory than strangers may make it use.
+func (n *node) modest() {
+	n.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", readPid(n.dir)))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "VmHWM:")
+	var kib int
+	if _, err := fmt.Sscanf(after, "%d kB", &kib); err != nil {
+		n.t.Fatal(err)
+	}
+	n.t.Logf("%d MiB at most", kib>>10)
+	if kib > 64<<10 {
+		n.t.Errorf("%d MiB in memory", kib>>10)
+	}
+}
+
+// Without TLS anybody gets to the rsync daemon: with lists that do not end, from more addresses than there are places. It
+// costs no more memory than elsewhere, and the first that has a whole list gets the SST.
+func TestStrangersInTheClear(t *testing.T) {
+	cluster := newCluster(t)
+	donor, joiner := cluster.stockNode(), cluster.stockNode()
+	database(t, donor.dir)
+	port, _ := joiner.stockReady("wsrep_sst_rsync")
+	opening := []byte("@RSYNCD: 32.0 md5\nrsync_sst\n--server\x00-qlogDtprIe.LsfxCIvu\x00.\x00rsync_sst/\x00\x00\x06xxh128")
+	// A frame of 60000 bytes with entries of a list, nearly as long as names go.
+	entry := append([]byte{0x40, 0x8f, 0xa0}, bytes.Repeat([]byte("x"), 4000)...)
+	entry = append(entry, 0, 0, 0, 0, 0, 0, 0, 0xa4, 0x81, 0, 0, 0, 0)
+	entries := bytes.Repeat(entry, 15)
+	frame := append([]byte{byte(len(entries)), byte(len(entries) >> 8), byte(len(entries) >> 16), 7}, entries...)
+	var floods sync.WaitGroup
+	for i := range 100 {
+		conn := clearDial(t, port, fmt.Sprintf("127.0.1.%d", 1+i%40))
+		floods.Go(func() {
+			conn.SetDeadline(time.Now().Add(10 * time.Second))
+			conn.Write(opening)
+			for range 200 {
+				if _, err := conn.Write(frame); err != nil {
+					return
+				}
+			}
+		})
+	}
+	floods.Wait()
+	joiner.modest()
+	clearRuns(t, port, "127.0.0.1", donor.dir)
+	if err := clearMagic(t, port, "127.0.0.1", testUUID+":42 0\nbypass\n"); err != nil {
+		t.Fatal(err)
+	}
+	joiner.expect(testUUID + ":42 0")
+	joiner.exit(0)
+	if diff := cmp.Diff(state(t, donor.dir), state(t, joiner.dir)); diff != "" {
+		t.Error(diff)
+	}
+	joiner.says("turned away")
 }
 
 // The first certificate that begins owns the SST: another one, of the same authority, is refused while it runs, from the

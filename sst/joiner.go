@@ -60,9 +60,9 @@ func newJoiner(r *run) *joiner {
 	return j
 }
 
-// guestListBytes is enough for the top level of a data directory with 50000 databases,
+// guestListBytes is enough for the top level of a data directory with 25000 databases,
 // which is what a donor sends first.
-const guestListBytes = 8 << 20
+const guestListBytes = 4 << 20
 
 // whole is the joiner from the certificates to the position. A failure is in the log
 // when it returns, and in the last line what has become of the data directory.

@@ -28,6 +28,7 @@ func (j *joiner) serve(ctx context.Context, l *tls.Listener) error {
 		j.children = make(chan struct{}, min(l.MaxChildren, maxSessions))
 	}
 	defer j.intake.stop()
+	defer j.intake.gate.thrifty()()
 	var work sync.WaitGroup
 	work.Go(func() {
 		select {
@@ -74,7 +75,12 @@ func (j *joiner) accept(ctx context.Context, cancel context.CancelCauseFunc, l n
 			j.turnedAway(ctx, raw.RemoteAddr().String(), errStranger)
 			continue
 		}
+		if j.intake.gate.admit(ctx, g) != nil {
+			raw.Close()
+			return
+		}
 		work.Go(func() {
+			defer g.gone()
 			if err := j.arrival(ctx, raw, g); err != nil {
 				cancel(err)
 			}
@@ -129,6 +135,7 @@ func (c *arrived) authenticated() bool { return c.Peer().Fingerprint != "" }
 func (c *arrived) letIn() {
 	if c.guest != nil {
 		c.gate.leave(c.guest)
+		c.guest.gone()
 		c.guest = nil
 	}
 }
