@@ -91,6 +91,7 @@ func (r *run) whole() (err error) {
 	defer catchSignals(ctx, cancel, &watchers)()
 
 	r.lessen()
+	r.watch.say = r.say
 	server, err := findServer(r.watch.table, os.Getppid(), r.args.Parent)
 	switch {
 	case errors.Is(err, errServerGone):
