@@ -65,6 +65,9 @@ func (i *intake) enter(p tls.Peer) error {
 	if err := i.refuses(p); err != nil {
 		return err
 	}
+	if i.open >= maxSessions {
+		return fmt.Errorf("%d connections are open already", i.open)
+	}
 	i.open++
 	if i.owner != nil {
 		i.stopTimer()

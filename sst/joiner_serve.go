@@ -91,7 +91,6 @@ func (j *joiner) accept(ctx context.Context, cancel context.CancelCauseFunc, l n
 var (
 	errStranger = errors.New("too many connections from other addresses than the donor's")
 	errEvicted  = errors.New("it got nowhere, and its place was needed for a newer one")
-	errSessions = fmt.Errorf("%d connections are open already", maxSessions)
 )
 
 // arrival takes a connection through the gate. Its error ends the SST.
