@@ -39,8 +39,8 @@ func (r *run) confine(rules []confine.Rule) {
 	r.infof("restricted to the folders that this SST needs (landlock, version %d)", version)
 }
 
-// commonNeeds are the rules of both roles: certificates, and what the system has for
-// everybody.
+// commonNeeds are the rules of both roles: certificates, the folder of the status file,
+// and what the system has for everybody.
 func (r *run) commonNeeds() []confine.Rule {
 	rules := confine.System()
 	s := r.settings
@@ -48,6 +48,9 @@ func (r *run) commonNeeds() []confine.Rule {
 		rules = append(rules, confine.Renewed(file)...)
 	}
 	rules = append(rules, confine.RenewedDir(s.CAPath.Text)...)
+	if name := r.statusFile(); name != "" {
+		rules = append(rules, confine.Rule{Path: filepath.Dir(name), Access: confine.All}) // it is replaced each time
+	}
 	for _, name := range []string{"SSL_CERT_FILE", "SSL_CERT_DIR"} {
 		if v, ok := r.lookupEnv(name); ok {
 			for _, p := range filepath.SplitList(v) {
