@@ -274,7 +274,7 @@ func strike(t *testing.T, addr string, fields []field) {
 			break // it has had enough
 		}
 		at = stop
-		for patience := 300 * time.Millisecond; at < s.Len(); patience = 30 * time.Millisecond {
+		for patience := 2 * time.Second; at < s.Len(); patience = 100 * time.Millisecond {
 			select {
 			case <-heard:
 				continue
