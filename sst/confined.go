@@ -48,6 +48,9 @@ func (r *run) commonNeeds() []confine.Rule {
 		rules = append(rules, confine.Renewed(file)...)
 	}
 	rules = append(rules, confine.RenewedDir(s.CAPath.Text)...)
+	if filepath.IsAbs(s.Progress) {
+		rules = append(rules, confine.Rule{Path: filepath.Dir(s.Progress), Access: confine.Write | confine.Make})
+	}
 	if name := r.statusFile(); name != "" {
 		rules = append(rules, confine.Rule{Path: filepath.Dir(name), Access: confine.All}) // it is replaced each time
 	}

@@ -82,7 +82,7 @@ func TestIntakeWithoutCertificatesGoesByAddress(t *testing.T) {
 }
 
 func TestIntakeHasAnEnd(t *testing.T) {
-	i := newIntake(time.Hour, 0, noGivingUp(t))
+	i := newIntake(time.Hour, 0, "", noGivingUp(t))
 	defer i.stop()
 	for range maxSessions {
 		if err := i.enter(alice); err != nil {

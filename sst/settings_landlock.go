@@ -5,7 +5,7 @@ import "strings"
 // landlock reads whether the process may be restricted to the folders it needs: on,
 // which is the default, or off.
 func (l *settingsLoader) landlock() {
-	o, ok := l.files.Get([]string{sstGroup}, "landlock")
+	o, ok := l.get("landlock")
 	if !ok {
 		return
 	}
