@@ -57,7 +57,7 @@ func (d *donor) whole(ctx context.Context) error {
 		err = context.Cause(ctx) // whatever broke, it broke because of this
 	}
 	if err != nil {
-		return err
+		return d.blame(err)
 	}
 	d.infof("%s %s completed on donor", d.args.Method, kind)
 	return nil
@@ -71,6 +71,7 @@ func (d *donor) do(ctx context.Context) (err error) {
 		return err
 	}
 	if d.args.Bypass {
+		d.confine(d.needs())
 		return d.bypass(ctx)
 	}
 	if d.plan, err = d.makePlan(ctx); err != nil {
@@ -86,6 +87,7 @@ func (d *donor) do(ctx context.Context) (err error) {
 	if err := d.flush.forget(d.root); err != nil {
 		return err
 	}
+	d.confine(d.needs())
 	return d.connected(ctx, d.sst)
 }
 
@@ -360,7 +362,11 @@ func (d *donor) dialRaw(ctx context.Context) (link, error) {
 		defer cancel()
 		ctx = limited
 	}
-	conn, err := d.channel.Dial(ctx, d.args.Address.Host, d.args.Address.Port)
+	at := d.args.Address.Host
+	if d.joiner.Addr != "" {
+		at = host(d.joiner.Addr) // a resolver that fails now must not end an SST under the lock
+	}
+	conn, err := d.channel.Dial(ctx, at, d.args.Address.Port)
 	if err != nil {
 		return nil, fail(exitOther, &peerError{err})
 	}

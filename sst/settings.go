@@ -55,6 +55,8 @@ type Settings struct {
 
 	StatusFiles []string // status-file: the first that can be written is used; empty: none
 
+	NoLandlock bool // landlock=off
+
 	Warnings []string
 	Notes    []string // worth a line that is no warning
 
@@ -112,6 +114,7 @@ func (l *settingsLoader) load() error {
 	}
 	l.transfer()
 	l.timeouts()
+	l.landlock()
 	if err := l.paths(); err != nil {
 		return err
 	}
