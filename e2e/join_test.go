@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"wsrep_sst_rsync_tunnel/e2e/internal/tree"
 )
 
@@ -35,7 +37,9 @@ func (c *cluster) carriesAll(t *testing.T) {
 	c.linkedDatabase(t)
 
 	story(t, "an empty data directory is filled by SST", func(t *testing.T) {
+		m := c.marks()
 		c.joins(t)
+		c.confined(t, m)
 		c.holesStay(t, "plain/paged.ibd")
 	})
 	story(t, "a stale data directory is refilled by SST and loses what the donor does not have", func(t *testing.T) {
@@ -47,8 +51,24 @@ func (c *cluster) carriesAll(t *testing.T) {
 		c.holesStay(t, "plain/paged.ibd")
 	})
 	story(t, "after a short absence the node rejoins by IST and no file is copied", func(t *testing.T) {
+		m := c.marks()
 		c.rejoinsByIST(t)
+		c.confined(t, m)
 	})
+}
+
+// confined checks that both roles were restricted to their folders, if this kernel can do that.
+func (c *cluster) confined(t *testing.T, m marks) {
+	t.Helper()
+	if v, _, e := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION); e != 0 || v == 0 {
+		t.Logf("SKIPPED, NOT TESTED: no landlock here: %v", e)
+		return
+	}
+	for name, log := range map[string]string{c.donor.name: c.donor.log(m.donor), c.joiner.name: c.joiner.log(m.joiner)} {
+		if method() == "rsync_tunnel" && !strings.Contains(log, "restricted to the folders that this SST needs") {
+			t.Errorf("%s was not restricted", name)
+		}
+	}
 }
 
 // story runs the next part of a test whose parts build on each other: after a failure the rest would tell nothing.

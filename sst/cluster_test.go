@@ -31,6 +31,7 @@ import (
 func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
 	case "wsrep_sst_rsync_tunnel", "wsrep_sst_rsync", "wsrep_sst_rsync_wan":
+		refuseCalls(os.Getenv(refuseEnv))
 		os.Exit(Main(os.Args, os.Environ(), os.Stdin, os.Stdout, os.Stderr))
 	case "mariadbd":
 		cmd := exec.Command("sh", "-c", os.Args[1])
@@ -109,7 +110,9 @@ type node struct {
 	dir  string
 	cnf  string
 	cmd  *exec.Cmd
-	line chan string // of stdout; closed at its end
+	env  []string            // besides ours
+	user *syscall.Credential // nil: ours
+	line chan string         // of stdout; closed at its end
 
 	mu  sync.Mutex
 	log bytes.Buffer
@@ -158,12 +161,12 @@ func (n *node) run(command string) {
 	n.log.Reset()
 	n.mu.Unlock()
 	cmd := exec.Command(filepath.Join(n.path, "mariadbd"), command)
-	cmd.Env = append(os.Environ(), "PATH="+n.path+":"+os.Getenv("PATH"), "TMPDIR="+n.path)
+	cmd.Env = append(append(os.Environ(), "PATH="+n.path+":"+os.Getenv("PATH"), "TMPDIR="+n.path), n.env...)
 	cmd.Dir = n.dir
 	cmd.Stderr = n
 	// A process that outlives the test must not keep its pipes open for ever.
 	cmd.WaitDelay = 10 * time.Second
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: n.user}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		n.t.Fatal(err)

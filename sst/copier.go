@@ -21,11 +21,10 @@ import (
 type copier struct {
 	*donor
 	sender *ext.Sender
-	memory *ext.Memory
 	skip   skipping
 	names  *idNames
 	cache  *pageCache
-	guest  atomic.Pointer[guest] // while the tables are in use
+	polite atomic.Pointer[polite] // while the tables are in use
 
 	copies map[fileKey]copied              // what the joiner has
 	marks  map[plan.Root][sha256.Size]byte // the lists that it has
@@ -36,7 +35,7 @@ type copier struct {
 
 func newCopier(d *donor) *copier {
 	c := &copier{
-		donor: d, memory: ext.NewMemory(""), skip: d.seams.skipping(), names: newIDNames(), cache: newPageCache(),
+		donor: d, skip: d.seams.skipping(), names: newIDNames(), cache: newPageCache(),
 		copies: map[fileKey]copied{}, marks: map[plan.Root][sha256.Size]byte{},
 	}
 	c.sender = ext.New(ext.Options{
@@ -48,7 +47,7 @@ func newCopier(d *donor) *copier {
 		},
 		Log: func(line string) { d.infof("%s", line) },
 		Pace: func(ctx context.Context, n int) error {
-			if g := c.guest.Load(); g != nil {
+			if g := c.polite.Load(); g != nil {
 				return g.pace(ctx, n)
 			}
 			return nil
@@ -62,7 +61,6 @@ const maxStreams = 16
 
 func (c *copier) close() {
 	c.sender.Close()
-	c.memory.Close()
 	c.cache.giveBack()
 }
 

@@ -13,6 +13,7 @@ import (
 	"wsrep_sst_rsync_tunnel/sst/status"
 	"wsrep_sst_rsync_tunnel/tls"
 	"wsrep_sst_rsync_tunnel/transfer"
+	"wsrep_sst_rsync_tunnel/transfer/ext"
 )
 
 // A donor sends its data directory to a joiner.
@@ -35,6 +36,7 @@ type donor struct {
 	id      string      // of this SST
 	ranges  bool        // the joiner can do what docs/own-protocol.md says
 	oldData bool        // and has data to compare with
+	memory  *ext.Memory // of what it has
 	locked  atomic.Bool // mariadbd's tables are
 	arrived atomic.Bool // the joiner has said that it has everything
 }
@@ -63,7 +65,7 @@ func (d *donor) whole(ctx context.Context) error {
 		err = context.Cause(ctx) // whatever broke, it broke because of this
 	}
 	if err != nil {
-		return err
+		return d.blame(err)
 	}
 	d.infof("%s %s completed on donor", d.args.Method, kind)
 	return nil
@@ -77,6 +79,7 @@ func (d *donor) do(ctx context.Context) (err error) {
 		return err
 	}
 	if d.args.Bypass {
+		d.confine(d.needs())
 		return d.bypass(ctx)
 	}
 	if d.plan, err = d.makePlan(ctx); err != nil {
@@ -92,6 +95,9 @@ func (d *donor) do(ctx context.Context) (err error) {
 	if err := d.flush.forget(d.root); err != nil {
 		return err
 	}
+	d.memory = d.newMemory()
+	defer d.memory.Close()
+	d.confine(d.needs())
 	return d.connected(ctx, d.sst)
 }
 
@@ -461,7 +467,11 @@ func (d *donor) dialRaw(ctx context.Context) (link, error) {
 		defer cancel()
 		ctx = limited
 	}
-	conn, err := d.channel.Dial(ctx, d.args.Address.Host, d.args.Address.Port)
+	at := d.args.Address.Host
+	if d.joiner.Addr != "" {
+		at = host(d.joiner.Addr) // a resolver that fails now must not end an SST under the lock
+	}
+	conn, err := d.channel.Dial(ctx, at, d.args.Address.Port)
 	if err != nil {
 		return nil, fail(exitOther, &peerError{err})
 	}

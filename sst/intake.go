@@ -2,7 +2,6 @@ package sst
 
 import (
 	"fmt"
-	"net"
 	"sync"
 	"time"
 
@@ -20,6 +19,7 @@ type intake struct {
 	silence time.Duration // without any connection, once there was one; 0: no limit
 	first   time.Duration // for the donor to appear; 0: no limit
 	giveUp  func(error)   // called at most once by the time limits
+	gate    *gate         // is told where the owner is
 
 	mu       sync.Mutex
 	owner    *tls.Peer
@@ -35,7 +35,7 @@ type intake struct {
 
 // newIntake: by names the setting that first comes from.
 func newIntake(silence, first time.Duration, by string, giveUp func(error)) *intake {
-	i := &intake{silence: silence, first: first, giveUp: giveUp, failed: map[string]error{}, whole: make(chan struct{})}
+	i := &intake{silence: silence, first: first, giveUp: giveUp, gate: newGate(), failed: map[string]error{}, whole: make(chan struct{})}
 	if first > 0 {
 		i.timer = time.AfterFunc(first, func() {
 			giveUp(failf(exitPipe, "no donor has come within %v (%s)", first, by))
@@ -64,6 +64,9 @@ func (i *intake) enter(p tls.Peer) error {
 	defer i.mu.Unlock()
 	if err := i.refuses(p); err != nil {
 		return err
+	}
+	if i.open >= maxSessions {
+		return fmt.Errorf("%d connections are open already", i.open)
 	}
 	i.open++
 	if i.owner != nil {
@@ -94,6 +97,7 @@ func (i *intake) claim(p tls.Peer) error {
 	}
 	if i.owner == nil {
 		i.owner, i.began = &p, time.Now()
+		i.gate.settle(p.Addr)
 		i.stopTimer()
 	}
 	return nil
@@ -107,6 +111,13 @@ func (i *intake) refuses(p tls.Peer) error {
 		return fmt.Errorf("this SST is complete")
 	}
 	return nil
+}
+
+// owns says whether the SST is p's.
+func (i *intake) owns(p tls.Peer) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.owner != nil && ownerKey(*i.owner) == ownerKey(p)
 }
 
 // since is when the donor came.
@@ -213,11 +224,4 @@ func peerName(p tls.Peer) string {
 		return host(p.Addr)
 	}
 	return fmt.Sprintf("%s (certificate CN=%s)", host(p.Addr), p.CommonName)
-}
-
-func host(addr string) string {
-	if h, _, err := net.SplitHostPort(addr); err == nil {
-		return h
-	}
-	return addr
 }

@@ -81,6 +81,23 @@ func TestIntakeWithoutCertificatesGoesByAddress(t *testing.T) {
 	}
 }
 
+func TestIntakeHasAnEnd(t *testing.T) {
+	i := newIntake(time.Hour, 0, "", noGivingUp(t))
+	defer i.stop()
+	for range maxSessions {
+		if err := i.enter(alice); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := i.enter(alice); err == nil || !strings.Contains(err.Error(), "open already") {
+		t.Errorf("one more: %v", err)
+	}
+	i.leave()
+	if err := i.enter(alice); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestIntakeIsWholeWhenTheMagicFileIsThereAndAllSessionsEnded(t *testing.T) {
 	i := newIntake(time.Hour, 0, "", noGivingUp(t))
 	defer i.stop()

@@ -23,6 +23,7 @@ import (
 	"wsrep_sst_rsync_tunnel/transfer"
 	"wsrep_sst_rsync_tunnel/transfer/ext"
 	"wsrep_sst_rsync_tunnel/transfer/filter"
+	"wsrep_sst_rsync_tunnel/transfer/flist"
 )
 
 // A joiner fills its data directory from a donor.
@@ -42,9 +43,13 @@ type joiner struct {
 	moved    atomic.Int64    // bytes on the data connections
 	expected atomic.Int64    // bytes that a donor of ours announced; 0: none did
 
+	// Memory for the file lists of all sessions together: of the donor's, and of those
+	// that where no certificate is demanded may be anybody's.
+	lists, guestLists *flist.Pool
+
 	intake   *intake
 	children chan struct{} // has a place for each session at a time; nil: no limit
-	turned   atomic.Int64  // connections turned away
+	turned   refusals      // connections that came to nothing
 	deciding sync.Mutex    // held while the first session's fate is decided
 	checked  bool          // space and grastate.dat are as they must be
 	oldData  bool          // there was data when we started
@@ -53,10 +58,17 @@ type joiner struct {
 }
 
 func newJoiner(r *run) *joiner {
-	j := &joiner{run: r, grastate: newGrastate(r.args.Datadir)}
+	j := &joiner{
+		run: r, grastate: newGrastate(r.args.Datadir),
+		lists: flist.NewPool(flist.DefaultMaxBytes), guestLists: flist.NewPool(guestListBytes),
+	}
 	r.count = j.received.Load
 	return j
 }
+
+// guestListBytes is enough for the top level of a data directory with 25000 databases,
+// which is what a donor sends first.
+const guestListBytes = 4 << 20
 
 // whole is the joiner from the certificates to the position. A failure is in the log
 // when it returns, and in the last line what has become of the data directory.
@@ -76,7 +88,7 @@ func (j *joiner) whole(ctx context.Context) error {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx) // whatever broke, it broke because of this
 	}
-	j.log.Error(err)
+	j.log.Error(j.blame(err))
 	j.log.Say(report.Error, fmt.Sprintf("%s SST failed on joiner: %s", j.args.Method, state))
 	j.end(err) // now, not after the wait for mariadbd
 	j.outlive(ctx)
@@ -109,6 +121,7 @@ func (j *joiner) do(ctx context.Context) error {
 	if err := j.prepare(); err != nil {
 		return err
 	}
+	j.confine(j.needs())
 	end := j.stage("Joiner-Receive, with the wait for a donor,")
 	err := j.receive(ctx)
 	end()

@@ -13,14 +13,6 @@ import (
 	"wsrep_sst_rsync_tunnel/transfer"
 )
 
-// maxHandshakes bounds the connections that have not shown a certificate yet;
-// others wait in the kernel's queue. maxSessions bounds those that have.
-const (
-	maxHandshakes = 64
-	maxSessions   = 1024
-	maxTurned     = 20 // lines about connections that came to nothing
-)
-
 // errWhole ends the serving when everything has arrived.
 var errWhole = errors.New("everything has arrived")
 
@@ -37,6 +29,7 @@ func (j *joiner) serve(ctx context.Context, l *tls.Listener) error {
 	}
 	defer j.intake.stop()
 	defer j.contact.stop()
+	defer j.intake.gate.thrifty()()
 	var work sync.WaitGroup
 	work.Go(func() {
 		select {
@@ -46,6 +39,8 @@ func (j *joiner) serve(ctx context.Context, l *tls.Listener) error {
 		}
 	})
 	work.Go(func() { j.sayProgress(ctx) })
+	j.turned = refusals{warn: j.warn}
+	work.Go(func() { j.turned.run(ctx) })
 	close := context.AfterFunc(ctx, func() { l.Close() })
 	defer close()
 	j.accept(ctx, cancel, l, &work)
@@ -59,14 +54,7 @@ func (j *joiner) serve(ctx context.Context, l *tls.Listener) error {
 
 // accept starts a goroutine of work for each connection.
 func (j *joiner) accept(ctx context.Context, cancel context.CancelCauseFunc, l net.Listener, work *sync.WaitGroup) {
-	handshakes := make(chan struct{}, maxHandshakes)
-	sessions := make(chan struct{}, maxSessions)
 	for {
-		select {
-		case handshakes <- struct{}{}:
-		case <-ctx.Done():
-			return
-		}
 		raw, err := l.Accept()
 		if ctx.Err() != nil {
 			if err == nil {
@@ -82,36 +70,89 @@ func (j *joiner) accept(ctx context.Context, cancel context.CancelCauseFunc, l n
 			cancel(fmt.Errorf("accept a connection: %w", err))
 			return
 		}
+		g := j.intake.gate.enter(raw, raw.RemoteAddr().String())
+		if g == nil {
+			raw.Close()
+			j.turnedAway(ctx, raw.RemoteAddr().String(), errStranger)
+			continue
+		}
+		if j.intake.gate.admit(ctx, g) != nil {
+			raw.Close()
+			return
+		}
 		work.Go(func() {
-			conn, err := j.channel.Server(ctx, raw)
-			<-handshakes
-			if err != nil {
-				j.turnedAway(ctx, raw.RemoteAddr().String(), err)
-				return
-			}
-			defer conn.Close()
-			select {
-			case sessions <- struct{}{}:
-				defer func() { <-sessions }()
-			default:
-				j.turnedAway(ctx, raw.RemoteAddr().String(), fmt.Errorf("%d connections are open already", maxSessions))
-				return
-			}
-			if err := j.connection(ctx, conn); err != nil {
+			defer g.gone()
+			if err := j.arrival(ctx, raw, g); err != nil {
 				cancel(err)
 			}
 		})
 	}
 }
 
-// connection serves one peer whose certificate was accepted. Its error ends the SST.
-func (j *joiner) connection(ctx context.Context, conn link) error {
-	peer := conn.Peer()
-	if err := j.intake.enter(peer); err != nil {
-		j.turnedAway(ctx, peer.Addr, err)
+var (
+	errStranger = errors.New("too many connections from other addresses than the donor's")
+	errEvicted  = errors.New("it got nowhere, and its place was needed for a newer one")
+)
+
+// arrival takes a connection through the gate. Its error ends the SST.
+func (j *joiner) arrival(ctx context.Context, raw net.Conn, g *guest) error {
+	addr := raw.RemoteAddr().String()
+	conn, err := j.channel.Server(ctx, raw)
+	if err != nil {
+		if j.intake.gate.leave(g) {
+			err = errEvicted
+		}
+		j.turnedAway(ctx, addr, err)
+		return nil
+	}
+	defer conn.Close()
+	if err := j.intake.enter(conn.Peer()); err != nil {
+		j.intake.gate.leave(g)
+		j.turnedAway(ctx, addr, err)
 		return nil
 	}
 	defer j.intake.leave()
+	c := &arrived{link: conn, gate: j.intake.gate, guest: g}
+	defer c.letIn()
+	if c.authenticated() || j.intake.owns(conn.Peer()) {
+		c.letIn()
+	}
+	return j.connection(ctx, c)
+}
+
+// An arrived connection is past its handshake. Where certificates are demanded it is
+// let in with that; elsewhere anybody gets here, and it stays at the gate until it
+// shows that it is the donor.
+type arrived struct {
+	link
+	gate  *gate
+	guest *guest // nil once it is let in
+}
+
+func (c *arrived) authenticated() bool { return c.Peer().Fingerprint != "" }
+
+// letIn is for the goroutine that serves the connection.
+func (c *arrived) letIn() {
+	if c.guest != nil {
+		c.gate.leave(c.guest)
+		c.guest.gone()
+		c.guest = nil
+	}
+}
+
+// Explain says why, if it was we who broke the connection.
+func (c *arrived) Explain(err error) error {
+	if c.guest != nil && err != nil {
+		if c.gate.leave(c.guest) {
+			return errEvicted
+		}
+	}
+	return c.link.Explain(err)
+}
+
+// connection serves one peer that is past the handshake. Its error ends the SST.
+func (j *joiner) connection(ctx context.Context, conn *arrived) error {
+	peer := conn.Peer()
 	if !conn.Own() {
 		return j.session(ctx, conn)
 	}
@@ -154,12 +195,13 @@ func (j *joiner) hello() hello {
 
 // controlled answers the donor's control hello with our verdict on what it will
 // send, and then stays in touch.
-func (j *joiner) controlled(ctx context.Context, conn link, h hello) error {
+func (j *joiner) controlled(ctx context.Context, conn *arrived, h hello) error {
 	peer := conn.Peer()
 	if err := j.intake.claim(peer); err != nil {
 		j.turnedAway(ctx, peer.Addr, err)
 		return nil
 	}
+	conn.letIn()
 	j.infof("donor %s connected, version %s", peerName(peer), h.Version)
 	j.expected.Store(h.Need)
 	answer := j.hello()
@@ -182,7 +224,7 @@ func (j *joiner) controlled(ctx context.Context, conn link, h hello) error {
 }
 
 // session serves one rsync session.
-func (j *joiner) session(ctx context.Context, conn link) error {
+func (j *joiner) session(ctx context.Context, conn *arrived) error {
 	if j.children != nil {
 		// Others wait, as in the queue of a socat with max-children.
 		select {
@@ -192,8 +234,12 @@ func (j *joiner) session(ctx context.Context, conn link) error {
 			return nil
 		}
 	}
-	s := &joinerSession{joiner: j, peer: conn.Peer()}
+	s := &joinerSession{joiner: j, peer: conn.Peer(), conn: conn}
 	d := j.daemon
+	d.Lists = j.lists
+	if conn.guest != nil {
+		d.Lists = j.guestLists
+	}
 	d.Begin = s.begin
 	result, err := d.Serve(ctx, countedLink{conn, &j.moved})
 	if err == nil && len(result.Failed) > 0 {
@@ -205,24 +251,16 @@ func (j *joiner) session(ctx context.Context, conn link) error {
 	return s.end(ctx, err)
 }
 
-// turnedAway tells of a connection that came to nothing. It is no harm to the SST,
-// and anybody can make any number of them.
+// turnedAway tells of a connection that came to nothing. It is no harm to the SST.
 func (j *joiner) turnedAway(ctx context.Context, addr string, err error) {
 	if errors.Is(err, tls.ErrProbe) || ctx.Err() != nil {
 		return
 	}
-	n := j.turned.Add(1)
-	if n > maxTurned {
-		return
-	}
-	text := fmt.Sprintf("connection from %s turned away: %v", addr, err)
+	text := err.Error()
 	if hint := report.Hint(err); hint != "" {
 		text += "\nhint: " + hint
 	}
-	if n == maxTurned {
-		text += "\nfurther ones will not be reported"
-	}
-	j.warn(text)
+	j.turned.say(addr, text)
 }
 
 // logSession passes on what the engine says of a session.

@@ -16,6 +16,7 @@ import (
 type joinerSession struct {
 	*joiner
 	peer  tls.Peer
+	conn  *arrived
 	kind  sessionKind
 	key   string // the part of the data that it fills
 	fatal error  // why the SST cannot go on
@@ -35,6 +36,7 @@ func (s *joinerSession) begin(ctx context.Context, t *transfer.Session) error {
 	if err := s.intake.claim(s.peer); err != nil {
 		return err
 	}
+	s.conn.letIn()
 	isMagic, err := s.isMagic(t)
 	if err != nil {
 		return err

@@ -27,9 +27,19 @@ func (j *joiner) stream(ctx context.Context, conn link) error {
 	return nil
 }
 
+// newMemory makes a memory of digests. Its temporary file is made while it can be; only
+// a database of more than 32 GiB needs one.
+func (r *run) newMemory() *ext.Memory {
+	m := ext.NewMemory("")
+	if err := m.Reserve(); err != nil {
+		r.infof("no temporary file can be made for digests, which a large database needs: %v", err)
+	}
+	return m
+}
+
 // prepareStreams makes the receiver of the modules' stores.
 func (j *joiner) prepareStreams(modules []plan.Module, owners transfer.Owners) {
-	j.memory = ext.NewMemory("")
+	j.memory = j.newMemory()
 	j.receiver = ext.Receiver{
 		Stores: make([]transfer.Store, len(plan.Roots)), Owners: owners, Memory: j.memory, Log: j.logSession,
 		Progress: func(n int64) { j.received.Add(n) },

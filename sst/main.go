@@ -25,6 +25,7 @@ import (
 	"syscall"
 
 	"wsrep_sst_rsync_tunnel/mycnf"
+	"wsrep_sst_rsync_tunnel/sst/confine"
 	"wsrep_sst_rsync_tunnel/sst/report"
 	"wsrep_sst_rsync_tunnel/sst/status"
 )
@@ -49,7 +50,7 @@ func Main(argv, environ []string, stdin, stdout, stderr *os.File) int {
 	}
 	r := &run{
 		args: args, environ: environ, stdin: stdin, log: log,
-		out: report.NewDialogue(stdout, limit), watch: newServerWatch(), seams: realSeams(),
+		out: report.NewDialogue(stdout, limit), watch: newServerWatch(), kernel: confine.Linux(), seams: realSeams(),
 	}
 	return r.exitStatus()
 }
@@ -84,9 +85,11 @@ type run struct {
 	out     *report.Dialogue
 	watch   serverWatch
 	seams   seams
+	kernel  confine.Kernel
 
 	settings *Settings
 	root     *os.Root // the data directory
+	confined bool     // landlock is in force
 
 	status *status.Recorder // nil: none is kept
 	count  func() int64     // bytes of files so far
@@ -102,6 +105,8 @@ func (r *run) whole() (err error) {
 	defer cancel(nil)
 	defer catchSignals(ctx, cancel, &watchers)()
 
+	r.lessen()
+	r.watch.say = r.say
 	server, err := findServer(r.watch.table, os.Getppid(), r.args.Parent)
 	switch {
 	case errors.Is(err, errServerGone):

@@ -34,6 +34,8 @@ var knownKeys = []knownKey{
 		example: "40m", meaning: "the most that all connections of the SST send together. 0: no limit"},
 	{name: "progress", part: partTransfer, standard: "a short line in the log every 10 s", limits: "`none`, `1`, or a file or FIFO", example: "/run/mysqld/sst.progress",
 		meaning: "`1`: longer lines in the log, every 10 s. A file or FIFO: such a line is written there every second. `none`: no lines, and no `rlimit`"},
+	{name: "landlock", part: partTransfer, standard: "on", limits: "`on`, `off`", example: "off",
+		meaning: "`off`: the program is not restricted to the folders that it needs ([security.md](security.md))"},
 	{name: "status-file", part: partTransfer, standard: "see below", limits: "`off`, or a file with its whole path", example: "/run/mysqld/sst-status.json",
 		meaning: "what the node's SST is doing, and how the last ten ended, in JSON"},
 	{name: "time", part: partTransfer, standard: "0", limits: "0, 1", example: "1", meaning: "log how long each stage took"},

@@ -67,6 +67,7 @@ type serverWatch struct {
 	// kernel or container profile may refuse it; then the table is polled.
 	openPidfd func(pid int) (*os.File, error)
 	interval  time.Duration
+	say       func(string) // nil: nobody wants to know
 }
 
 func newServerWatch() serverWatch {
@@ -88,6 +89,9 @@ func (w serverWatch) wait(ctx context.Context, p process) error {
 		return errServerGone
 	}
 	if err != nil {
+		if w.say != nil {
+			w.say(fmt.Sprintf("whether mariadbd lives is looked up every %v (%v)", w.interval, err))
+		}
 		return w.poll(ctx, p)
 	}
 	defer f.Close()

@@ -40,12 +40,12 @@ func (c *copier) beforeLock(ctx context.Context) error {
 
 // preCopy runs the rounds. Its error is the end of the SST.
 func (c *copier) preCopy(ctx context.Context) error {
-	g := newGuest(c.settings.PrecopyRate)
-	c.guest.Store(g)
-	c.sender.Use(guestThreads())
+	g := newPolite(c.settings.PrecopyRate)
+	c.polite.Store(g)
+	c.sender.Use(politeThreads())
 	defer func() {
 		c.sender.Use(maxStreams)
-		c.guest.Store(nil)
+		c.polite.Store(nil)
 		g.close()
 	}()
 	began := time.Now()
@@ -81,7 +81,7 @@ func (c *copier) round(ctx context.Context, now *census, due []*counted) (tally,
 	if err := c.bring(ctx, now); err != nil {
 		return tally{}, err
 	}
-	g := c.guest.Load()
+	g := c.polite.Load()
 	c.cache.refill()
 	t, missing, err := c.send(ctx, due, func(f *counted, s ext.Source) ext.Source {
 		// What has changed since the round before will have changed under the lock, too.

@@ -70,6 +70,8 @@ type Settings struct {
 
 	StatusFiles []string // status-file: the first that can be written is used; empty: none
 
+	NoLandlock bool // landlock=off
+
 	Warnings []string
 	Notes    []string // worth a line that is no warning
 
@@ -128,6 +130,7 @@ func (l *settingsLoader) load() error {
 	l.transfer()
 	l.timeouts()
 	l.precopy()
+	l.landlock()
 	if err := l.paths(); err != nil {
 		return err
 	}

@@ -48,20 +48,25 @@ func inside(dir, parent string) bool {
 	return err == nil && filepath.IsLocal(rel)
 }
 
-// begin starts the status file, in the first place that can be written to.
-func (r *run) begin() {
-	name := ""
+// statusFile is the first place that can be written to, or the last; "" if no file is
+// wanted.
+func (r *run) statusFile() (name string) {
 	for i := len(r.settings.StatusFiles) - 1; i >= 0; i-- {
 		file := r.settings.StatusFiles[i]
 		if name == "" || unix.Access(filepath.Dir(file), unix.W_OK|unix.X_OK) == nil {
 			name = file
 		}
 	}
+	return name
+}
+
+// begin starts the status file.
+func (r *run) begin() {
 	role := "donor"
 	if r.args.Role == Joiner {
 		role = "joiner"
 	}
-	r.status = status.Start(name, status.Run{
+	r.status = status.Start(r.statusFile(), status.Run{
 		Role: role, Method: r.args.Method.String(), Silence: stuckAfter(r.settings.Silence).Seconds(),
 	}, r.count, r.warn)
 }

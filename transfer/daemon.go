@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,11 +25,16 @@ type Daemon struct {
 	// Timeout is the silence after which a session ends; the client is told. The
 	// client's own shorter one counts too. 0: none.
 	Timeout time.Duration
+	// Handshake is the time for all that comes before the first frame; 0: 60 s.
+	Handshake time.Duration
 	// PageSize is the unit in which files change, in bytes: those whose length is a
 	// multiple of it are compared page by page. 0: as rsync does.
 	PageSize int64
 	// Owners maps the owners of received files; nil: SystemOwners.
 	Owners Owners
+	// Lists is the memory for the file lists of all sessions together; nil: each has
+	// flist.DefaultMaxBytes.
+	Lists *flist.Pool
 	// Begin is called when the first complete list of a session is in, before the
 	// session changes anything. Its error ends the session and is told to the peer.
 	// It may be called by several sessions at once. nil: nothing to ask.
@@ -75,6 +81,7 @@ func (d *Daemon) Serve(ctx context.Context, conn net.Conn) (Result, error) {
 	err := s.serve(ctx)
 	res := Result{Module: s.module.Name, Path: s.dest, Delete: s.args != nil && s.args.delete, Stats: s.stats}
 	res.WireRead, res.WireWritten = l.r.Count(), l.w.Count()
+	s.list.Release()
 	if err == nil {
 		return res, nil
 	}
@@ -101,7 +108,7 @@ type session struct {
 }
 
 func (s *session) serve(ctx context.Context) error {
-	s.conn.SetDeadline(time.Now().Add(handshakeLimit))
+	s.conn.SetDeadline(time.Now().Add(cmp.Or(s.d.Handshake, handshakeLimit)))
 	again, err := s.handshake()
 	if err != nil || !again {
 		return err
@@ -304,13 +311,23 @@ func (s *session) receiveList() error {
 	o := s.listOptions(a.checksum)
 	o.Owner, o.Group, o.NumericIDs = a.owner, a.group, a.numericIDs
 	o.Links, o.Devices, o.Specials = a.links, a.devices, a.specials
+	o.Pool = s.d.Lists
 	var err error
 	if s.list, err = flist.Decode(s.r, o); err != nil {
 		return err
 	}
 	s.stats.Entries = len(s.list.Entries)
+	for _, e := range s.list.Entries {
+		if strings.Count(e.Name, "/") > maxDepth {
+			return wire.Errorf("17.1", "%s lies deeper than %d directories", flist.Quote(e.Name), maxDepth)
+		}
+	}
 	return nil
 }
+
+// maxDepth bounds the directories in directories: each is opened from the one above,
+// so that a list of the deepest names that there can be would keep us busy for hours.
+const maxDepth = 256
 
 // enterDestination decides where the list goes (§3.5): into the directory that the
 // path names, made if need be, or, for a single file, to a file of that name.

@@ -23,6 +23,7 @@ type watchedConn struct {
 	last    atomic.Int64 // time of the last byte either way, in nanoseconds since start
 	start   time.Time
 	timeout atomic.Int64 // allowed silence in nanoseconds; 0: none
+	writing atomic.Int64 // when the write under way began, in nanoseconds since start; 0: none is
 	alive   atomic.Pointer[func()]
 
 	mu    sync.Mutex
@@ -46,7 +47,9 @@ func (w *watchedConn) Read(p []byte) (int, error) {
 }
 
 func (w *watchedConn) Write(p []byte) (int, error) {
+	w.writing.Store(max(1, int64(time.Since(w.start))))
 	n, err := w.Conn.Write(p)
+	w.writing.Store(0)
 	if n > 0 {
 		w.touch()
 	}
@@ -92,7 +95,14 @@ func (w *watchedConn) run(ctx context.Context, done <-chan struct{}) {
 			return
 		case <-time.After(watchStep(timeout)):
 		}
-		silent := time.Since(w.start) - time.Duration(w.last.Load())
+		now := time.Since(w.start)
+		// A peer may live and send, and take nothing: a slow disk is given more time than
+		// silence, but not all of it, for a donor may be locked.
+		if since := time.Duration(w.writing.Load()); timeout > 0 && since > 0 && now-since >= patience*timeout {
+			w.stop(fmt.Errorf("the other side has taken nothing for %v: %w", (now - since).Round(time.Millisecond), errSilence))
+			return
+		}
+		silent := now - time.Duration(w.last.Load())
 		if timeout > 0 && silent >= timeout {
 			w.stop(fmt.Errorf("nothing sent or received for %v: %w", silent.Round(time.Millisecond), errSilence))
 			return
@@ -114,6 +124,9 @@ func (w *watchedConn) beat(done <-chan struct{}) {
 		}
 	}
 }
+
+// patience is how many times the allowed silence one write may take.
+const patience = 2
 
 func watchStep(timeout time.Duration) time.Duration {
 	if timeout > 0 {

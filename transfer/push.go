@@ -91,7 +91,8 @@ type pusher struct {
 	entries []*flist.Entry // sorted: the index is the position
 	ioError int32          // ours
 	sender  *delta.FileSender
-	told    bool // the daemon was told that we give up
+	asked   []uint8 // how often, for each entry; for the goroutine that reads
+	told    bool    // the daemon was told that we give up
 	stats   Stats
 }
 
@@ -216,6 +217,7 @@ func (p *pusher) sendList(ctx context.Context) error {
 	}
 	flist.Sort(entries)
 	p.entries, p.stats.Entries = entries, len(entries)
+	p.asked = make([]uint8, len(entries))
 	return nil
 }
 
@@ -249,13 +251,16 @@ type request struct {
 	sums   *delta.Sums // nil without iflags TRANSFER
 }
 
+// maxDelStats is more than the one or two that daemons send.
+const maxDelStats = 8
+
 // readRequests reads all that the generator sends, to its last NDX_DONE (§14.2).
 func (p *pusher) readRequests(q *requestQueue) error {
 	left := 4
 	if p.proto >= 31 {
 		left = 5
 	}
-	for left > 0 {
+	for stats := 0; left > 0; {
 		ndx, err := p.r.NDX()
 		if err != nil {
 			return fmt.Errorf("read request: %w", err)
@@ -266,6 +271,9 @@ func (p *pusher) readRequests(q *requestQueue) error {
 			left--
 			req.done = true
 		case ndx == ndxDelStats:
+			if stats++; stats > maxDelStats {
+				return wire.Errorf("14.2", "deletion counts without end")
+			}
 			for range 5 {
 				if _, err := p.r.Varint(); err != nil {
 					return fmt.Errorf("read deletion counts: %w", err)
@@ -289,6 +297,9 @@ func (p *pusher) readRequest(req *request) error {
 		return wire.Errorf("17.1", "request for file number %d of %d", req.ndx, len(p.entries))
 	}
 	e := p.entries[req.ndx]
+	if p.asked[req.ndx]++; p.asked[req.ndx] > maxRequests {
+		return wire.Errorf("13", "%s is asked for again and again", flist.Quote(e.Name))
+	}
 	var err error
 	if req.iflags, err = p.r.Short(); err != nil {
 		return fmt.Errorf("read request for %s: %w", flist.Quote(e.Name), err)
@@ -313,7 +324,7 @@ func (p *pusher) readRequest(req *request) error {
 	if err != nil {
 		return err
 	}
-	req.sums, err = delta.ReadSums(p.r, head, maxSumsMemory)
+	req.sums, err = delta.ReadSums(p.r, head, sumsMemory(head.Count, e.Size))
 	return err
 }
 

@@ -24,13 +24,30 @@ const (
 // terabyte file has 8.4 million blocks, 10 bytes each.
 const (
 	maxSumsMemory    = 256 << 20
-	maxWaitingMemory = 256 << 20
+	maxWaitingMemory = 32 << 20
 )
 
+// maxRequests is how often a file may be asked for: once, and once more after it
+// failed its digest (§13).
+const maxRequests = 2
+
+// sumsMemory is what the sums of one request may take: nothing when they are of more
+// blocks than an honest generator makes for a file of this size and twice as much
+// (§10.4: of 700 bytes at least in short files, of a page in long ones). They are
+// read and dropped then, and the file is sent whole; a peer who announces much has
+// the memory of his own, not ours.
+func sumsMemory(count int32, size int64) int64 {
+	const page, short = 4 << 10, 32 << 10
+	if int64(count) > short+size/(page/2) {
+		return 0
+	}
+	return maxSumsMemory
+}
+
 // requestQueue holds the requests between the goroutine that reads them and the
-// one that answers. It has no limit on their number, which the file list bounds:
-// the daemon asks for everything at once and counts on our reading. Only block
-// sums make it wait.
+// one that answers. It has no limit on their number, which the file list bounds
+// (maxRequests): the daemon asks for everything at once and counts on our reading.
+// Only block sums make it wait.
 type requestQueue struct {
 	mu     sync.Mutex
 	change sync.Cond

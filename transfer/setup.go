@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"wsrep_sst_rsync_tunnel/transfer/delta"
@@ -44,11 +45,30 @@ type link struct {
 }
 
 func newLink(conn net.Conn, timeout time.Duration, log func(Level, string)) *link {
-	if log == nil {
-		log = func(Level, string) {}
-	}
 	w := watch(conn, timeout)
-	return &link{conn: w, r: wire.NewReader(w), w: wire.NewWriter(w), log: log}
+	return &link{conn: w, r: wire.NewReader(w), w: wire.NewWriter(w), log: limited(log)}
+}
+
+// maxLines is how many lines a session may have in the log: a peer can send texts
+// without end, and cause a complaint for each entry of its list.
+const maxLines = 200
+
+// limited passes on the first lines of a session.
+func limited(log func(Level, string)) func(Level, string) {
+	if log == nil {
+		return func(Level, string) {}
+	}
+	var lines atomic.Int32
+	return func(level Level, text string) {
+		switch n := lines.Add(1); {
+		case n < maxLines:
+			log(level, text)
+		case n == maxLines:
+			log(Warning, "this session has more to say than is told here")
+		default:
+			lines.Store(maxLines) // never round the end of the number
+		}
+	}
 }
 
 func (l *link) release() {

@@ -70,6 +70,14 @@ func NewMemory(tmpdir string) *Memory {
 	return m
 }
 
+// Reserve makes the temporary file now: a process that is about to give up its rights
+// could not later.
+func (m *Memory) Reserve() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.spill.open()
+}
+
 func (m *Memory) setSeed(seed uint64) {
 	m.hasher = newHasher(seed)
 	m.total = xxh3.NewSeed(seed)

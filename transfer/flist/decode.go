@@ -23,6 +23,7 @@ func Decode(r *wire.Reader, o Options) (*List, error) {
 		return nil, err
 	}
 	if err := l.Settle(); err != nil {
+		l.Release()
 		return nil, err
 	}
 	return l, nil
@@ -42,14 +43,16 @@ func DecodeUnsorted(r *wire.Reader, o Options) (*List, error) {
 			break
 		}
 	}
-	l := &List{IOError: d.ioError}
+	l := &List{IOError: d.ioError, pool: o.Pool}
 	if d.err == nil && o.Owner && !o.NumericIDs {
 		l.Users = d.idNames()
 	}
 	if d.err == nil && o.Group && !o.NumericIDs {
 		l.Groups = d.idNames()
 	}
+	l.pooled = d.budget.pooled
 	if d.err != nil {
+		l.Release()
 		return nil, fmt.Errorf("file list, after %d entries: %w", d.store.len(), d.err)
 	}
 	l.Entries = d.store.pointers()

@@ -74,6 +74,8 @@ type Options struct {
 	// Bounds for Decode; 0 means DefaultMaxEntries, DefaultMaxBytes.
 	MaxEntries int
 	MaxBytes   int64
+	// Pool is what the memory comes from besides; nil: from nowhere.
+	Pool *Pool
 }
 
 // safeEnd says whether the list's end can carry an I/O error.

@@ -15,6 +15,9 @@ type List struct {
 	Entries       []*Entry
 	IOError       int32             // the sender's error bits: 1 general, 2 a file vanished, 4 delete limit reached
 	Users, Groups map[uint32]string // the sender's names of the ids; nil when the session has no id lists
+
+	pool   *Pool
+	pooled int64 // what Release gives back
 }
 
 // Settle sorts the entries, marks the duplicates (rsync-wire.md §8.7), and refuses a list in which an entry's parent is not

@@ -1,6 +1,7 @@
 package flist
 
 import (
+	"sync/atomic"
 	"unsafe"
 
 	"wsrep_sst_rsync_tunnel/transfer/wire"
@@ -22,14 +23,49 @@ const (
 // half a pointer while the list is being sorted.
 const entryCost = int64(unsafe.Sizeof(Entry{})) + int64(unsafe.Sizeof(&Entry{}))*3/2
 
+// A Pool is memory that several lists share: those of all sessions of a transfer, which one peer may open many of. It is
+// safe for concurrent use.
+type Pool struct{ left atomic.Int64 }
+
+// NewPool returns a pool of that many bytes.
+func NewPool(bytes int64) *Pool {
+	p := new(Pool)
+	p.left.Store(bytes)
+	return p
+}
+
+// poolStep is how much a list takes from its pool at a time.
+const poolStep = 16 << 10
+
+func (p *Pool) take(n int64) bool {
+	if p.left.Add(-n) < 0 {
+		p.left.Add(n)
+		return false
+	}
+	return true
+}
+
+func (p *Pool) give(n int64) { p.left.Add(n) }
+
+// Release gives the list's memory back to the pool that it was decoded from. The list must not be used any more.
+func (l *List) Release() {
+	if l != nil && l.pool != nil {
+		l.pool.give(l.pooled)
+		l.pool, l.pooled = nil, 0
+	}
+}
+
 // budget counts what a list costs before the memory is taken.
 type budget struct {
 	entries int
 	bytes   int64
+	pool    *Pool // nil: none
+	pooled  int64 // taken from it
+	ready   int64 // of that, not used yet
 }
 
 func newBudget(o Options) budget {
-	b := budget{entries: o.MaxEntries, bytes: o.MaxBytes}
+	b := budget{entries: o.MaxEntries, bytes: o.MaxBytes, pool: o.Pool}
 	if b.entries <= 0 {
 		b.entries = DefaultMaxEntries
 	}
@@ -52,6 +88,16 @@ func (b *budget) take(n int64) error {
 	if b.bytes -= n; b.bytes < 0 {
 		return wire.Errorf("17.1", "the list needs more memory than this side gives it")
 	}
+	if b.pool == nil {
+		return nil
+	}
+	for b.ready < n {
+		if !b.pool.take(poolStep) {
+			return wire.Errorf("17.1", "the lists of all sessions need more memory than this side gives them")
+		}
+		b.pooled, b.ready = b.pooled+poolStep, b.ready+poolStep
+	}
+	b.ready -= n
 	return nil
 }
 

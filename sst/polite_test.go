@@ -40,14 +40,14 @@ func TestAGuestReadsWithLowPriority(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := newGuest(0)
+	g := newPolite(0)
 	s := niceSource{bytes.NewReader([]byte("content")), new(atomic.Int64), new(atomic.Int64), nil}
 	b := make([]byte, 7)
 	if n, err := g.wrap(s).ReadAt(b, 0); n != 7 || err != nil || string(b) != "content" {
 		t.Fatalf("%q, %d, %v", b, n, err)
 	}
 	g.close()
-	if s.nice.Load() != guestNice || s.io.Load() != guestIO {
+	if s.nice.Load() != politeNice || s.io.Load() != politeIO {
 		t.Errorf("read with nice %d and I/O priority %#x", s.nice.Load(), s.io.Load())
 	}
 	if after, err := unix.Getpriority(unix.PRIO_PROCESS, os.Getpid()); err != nil || after != before {
@@ -57,7 +57,7 @@ func TestAGuestReadsWithLowPriority(t *testing.T) {
 
 func TestAGuestKeepsToItsRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGuest(10 << 10)
+		g := newPolite(10 << 10)
 		defer g.close()
 		began := time.Now()
 		for range 20 {

@@ -18,21 +18,21 @@ import (
 // rounds.
 
 const (
-	guestNice = 10
-	// guestIO is the last level of the class that all share ("best effort", 7): idle
+	politeNice = 10
+	// politeIO is the last level of the class that all share ("best effort", 7): idle
 	// would not move at all on a busy disk.
-	guestIO = ioprioBestEffort<<13 | 7
+	politeIO = ioprioBestEffort<<13 | 7
 
 	ioprioBestEffort   = 2
 	ioprioWhoProcess   = 1
-	maxGuests, perCPUs = 4, 4
+	maxPolite, perCPUs = 4, 4
 )
 
-// guestThreads is a quarter of the CPUs, 1 to 4.
-func guestThreads() int { return min(max(runtime.GOMAXPROCS(0)/perCPUs, 1), maxGuests) }
+// politeThreads is a quarter of the CPUs, 1 to 4.
+func politeThreads() int { return min(max(runtime.GOMAXPROCS(0)/perCPUs, 1), maxPolite) }
 
-// A guest reads.
-type guest struct {
+// polite reads as a guest does.
+type polite struct {
 	jobs chan readJob
 	rate *rateLimit // nil: none
 	wait sync.WaitGroup
@@ -50,20 +50,20 @@ type readDone struct {
 	err error
 }
 
-// newGuest starts the threads. rate is in bytes a second, 0 for no limit.
-func newGuest(rate int64) *guest {
-	g := &guest{jobs: make(chan readJob)}
+// newPolite starts the threads. rate is in bytes a second, 0 for no limit.
+func newPolite(rate int64) *polite {
+	g := &polite{jobs: make(chan readJob)}
 	if rate > 0 {
 		g.rate = newRateLimit(rate)
 	}
-	for range guestThreads() {
+	for range politeThreads() {
 		g.wait.Go(g.work)
 	}
 	return g
 }
 
 // work is the life of a thread. It is not unlocked, so that it ends with its goroutine.
-func (g *guest) work() {
+func (g *polite) work() {
 	runtime.LockOSThread()
 	if unix.Gettid() == unix.Getpid() {
 		// The main thread does not end with its goroutine. It waits while another works.
@@ -74,8 +74,8 @@ func (g *guest) work() {
 		return
 	}
 	// What the kernel refuses is not ours to insist on.
-	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), guestNice)
-	_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, ioprioWhoProcess, 0, guestIO)
+	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), politeNice)
+	_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, ioprioWhoProcess, 0, politeIO)
 	for j := range g.jobs {
 		n, err := j.file.ReadAt(j.p, j.off)
 		j.done <- readDone{n, err}
@@ -83,29 +83,29 @@ func (g *guest) work() {
 }
 
 // close ends the threads. Nobody may be reading.
-func (g *guest) close() {
+func (g *polite) close() {
 	close(g.jobs)
 	g.wait.Wait()
 }
 
 // wrap makes a file that is read by the guest.
-func (g *guest) wrap(s ext.Source) ext.Source { return guestFile{s, g} }
+func (g *polite) wrap(s ext.Source) ext.Source { return politeFile{s, g} }
 
-type guestFile struct {
+type politeFile struct {
 	ext.Source
-	guest *guest
+	polite *polite
 }
 
 // ReadAt implements io.ReaderAt.
-func (f guestFile) ReadAt(p []byte, off int64) (int, error) {
+func (f politeFile) ReadAt(p []byte, off int64) (int, error) {
 	done := make(chan readDone, 1)
-	f.guest.jobs <- readJob{f.Source, p, off, done}
+	f.polite.jobs <- readJob{f.Source, p, off, done}
 	d := <-done
 	return d.n, d.err
 }
 
 // pace waits until n more bytes may be read.
-func (g *guest) pace(ctx context.Context, n int) error {
+func (g *polite) pace(ctx context.Context, n int) error {
 	if g.rate == nil {
 		return nil
 	}
