@@ -149,7 +149,11 @@ func (d *donor) sst(ctx context.Context) error {
 	if d.ranges {
 		c = newCopier(d)
 		defer c.close()
-		if err := c.beforeLock(ctx); err != nil {
+		defer d.sayProgress(ctx)()
+		end := d.stage("Donor-Precopy")
+		err := c.beforeLock(ctx)
+		end()
+		if err != nil {
 			return err
 		}
 	}

@@ -21,11 +21,7 @@ import (
 // top level first, which removes the joiner's stale databases and makes the
 // directories, then the rest side by side.
 func (d *donor) sendAll(ctx context.Context) error {
-	progress, stop := context.WithCancel(ctx)
-	var saying sync.WaitGroup
-	saying.Go(func() { d.progress().run(progress) })
-	defer saying.Wait()
-	defer stop()
+	defer d.sayProgress(ctx)()
 
 	extra, err := d.binlogs()
 	if err != nil {
@@ -55,6 +51,17 @@ func (d *donor) sendAll(ctx context.Context) error {
 	}
 	d.infof("Transfer of data done: %d databases", databases)
 	return d.settle(ctx, sent)
+}
+
+// sayProgress tells how far we are until the function that it returns is called.
+func (d *donor) sayProgress(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var saying sync.WaitGroup
+	saying.Go(func() { d.progress().run(ctx) })
+	return func() {
+		cancel()
+		saying.Wait()
+	}
 }
 
 // progress tells of what the plan at this moment has to send.

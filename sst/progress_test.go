@@ -175,7 +175,7 @@ func TestAnSSTWithProgressRateAndTimes(t *testing.T) {
 	if took := time.Since(began).Seconds(); took < 13.6/16-rateCredit.Seconds() {
 		t.Errorf("13.6 MiB took %g s", took)
 	}
-	donor.says("NOTE: Donor-Flush took ", "NOTE: Donor-Transfer of rsync_tunnel_sst/db1 took ", "NOTE: Donor-Transfer took ", "Total time on donor: ",
+	donor.says("NOTE: Donor-Flush took ", "NOTE: Donor-Precopy took ", "NOTE: Donor-Transfer took ", "Total time on donor: ",
 		"tcerts in [sst] is not known; is tcert meant?", "settings: rlimit=16m ("+donor.cnf+":6), progress="+file)
 	joiner.says("NOTE: Joiner-Receive, with the wait for a donor, took ", "NOTE: Joiner-Sync took ", "Total time on joiner: ", "settings: progress="+file)
 	text, err := os.ReadFile(file)

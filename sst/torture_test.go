@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"wsrep_sst_rsync_tunnel/sst/confine"
 	"wsrep_sst_rsync_tunnel/sst/report"
 )
 
@@ -137,7 +138,9 @@ func startRun(t *testing.T, n *node, s seams, args string) *tortured {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sst := &run{args: parsed, stdin: null, log: report.NewLog(n, nil), out: report.NewDialogue(w, 512), watch: newServerWatch(), seams: s}
+	// Landlock would restrict the whole test.
+	kernel := confine.Kernel{Version: func() (int, error) { return 0, unix.ENOSYS }, NoNewPrivs: func() error { return nil }}
+	sst := &run{kernel: kernel, args: parsed, stdin: null, log: report.NewLog(n, nil), out: report.NewDialogue(w, 512), watch: newServerWatch(), seams: s}
 	o := &tortured{node: n, lines: bufio.NewScanner(r), status: make(chan int, 1)}
 	go func() {
 		o.status <- sst.exitStatus()
