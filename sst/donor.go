@@ -33,12 +33,13 @@ type donor struct {
 	joiner  tls.Peer                // as the first connection showed it
 	control atomic.Pointer[control] // to a joiner of ours; nil otherwise
 
-	id      string      // of this SST
-	ranges  bool        // the joiner can do what docs/own-protocol.md says
-	oldData bool        // and has data to compare with
-	memory  *ext.Memory // of what it has
-	locked  atomic.Bool // mariadbd's tables are
-	arrived atomic.Bool // the joiner has said that it has everything
+	made    atomic.Int64 // connections
+	id      string       // of this SST
+	ranges  bool         // the joiner can do what docs/own-protocol.md says
+	oldData bool         // and has data to compare with
+	memory  *ext.Memory  // of what it has
+	locked  atomic.Bool  // mariadbd's tables are
+	arrived atomic.Bool  // the joiner has said that it has everything
 }
 
 func newDonor(r *run) *donor {
@@ -464,10 +465,14 @@ func (d *donor) dialWith(ctx context.Context, h hello) (link, error) {
 }
 
 func (d *donor) dialRaw(ctx context.Context) (link, error) {
-	if limit := d.settings.Silence; d.joiner.Addr != "" && limit > 0 {
+	limit, key := d.settings.Silence, "sst-timeout"
+	if d.ranges {
+		limit, key = max(d.patience(nil), time.Second), "sst-reconnect-timeout"
+	}
+	if d.joiner.Addr != "" && limit > 0 {
 		// Once the joiner is known, tables may be locked: whatever sockopt says of
 		// retry and forever, one that is gone is given up as one that is silent.
-		limited, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no connection for %v (sst-timeout)", limit))
+		limited, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no connection for %v (%s)", limit, key))
 		defer cancel()
 		ctx = limited
 	}
@@ -479,6 +484,7 @@ func (d *donor) dialRaw(ctx context.Context) (link, error) {
 	if err != nil {
 		return nil, fail(exitOther, &peerError{err})
 	}
+	d.made.Add(1)
 	peer := conn.Peer()
 	switch {
 	case d.joiner.Addr == "":

@@ -44,7 +44,7 @@ func (d *donor) again(ctx context.Context, f func(context.Context) error) error 
 	pause := firstPause
 	var since time.Time
 	for {
-		began := time.Now()
+		began, made := time.Now(), d.made.Load()
 		err := f(ctx)
 		if err == nil || !isBroken(err) {
 			return err
@@ -52,8 +52,8 @@ func (d *donor) again(ctx context.Context, f func(context.Context) error) error 
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if since.IsZero() || time.Since(began) > d.patience(err) {
-			since, pause = time.Now(), firstPause // it has worked for long
+		if since.IsZero() || d.made.Load() > made && time.Since(began) > maxPause {
+			since, pause = time.Now(), firstPause // it had a connection, for a while
 		}
 		if time.Since(since)+pause > d.patience(err) {
 			return err

@@ -123,7 +123,7 @@ func TestAJoinerThatIsGoneIsGivenUp(t *testing.T) {
 
 func TestForeverEndsWithTheJoiner(t *testing.T) {
 	cluster := newCluster(t)
-	donor, joiner := cluster.pair("sockopt=forever,interval=0.1")
+	donor, joiner := cluster.pair("sockopt=forever,interval=0.1", "sst-reconnect-timeout=1", "sst-reconnect-timeout-locked=1", "sst-connect-timeout=1")
 	donor.donate(joiner.ready(), "")
 	donor.expect("flush tables")
 	joiner.signal(syscall.SIGKILL)
