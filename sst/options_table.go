@@ -37,7 +37,7 @@ var knownKeys = []knownKey{
 	{name: "landlock", part: partTransfer, standard: "on", limits: "`on`, `off`", example: "off",
 		meaning: "`off`: the program is not restricted to the folders that it needs ([security.md](security.md))"},
 	{name: "status-file", part: partTransfer, standard: "see below", limits: "`off`, or a file with its whole path", example: "/run/mysqld/sst-status.json",
-		meaning: "what the node's SST is doing, and how the last ten ended, in JSON"},
+		meaning: "what the node's SST is doing, and how the last ten ended: [status.md](status.md)"},
 	{name: "time", part: partTransfer, standard: "0", limits: "0, 1", example: "1", meaning: "log how long each stage took"},
 
 	{name: "precopy", part: partTransfer, roles: donorOnly, standard: "auto", limits: "`auto`, `off`", example: "off",

@@ -113,6 +113,7 @@ func LoadSettings(a Args, o mycnf.LoadOptions) (*Settings, error) {
 	l := &settingsLoader{args: a, files: files, version: o.ServerVersion, env: o.LookupEnv, found: map[string]Setting{}}
 	l.s.host = a.Address.Host
 	l.s.Warnings = append(l.s.Warnings, files.Warnings()...)
+	l.statusFiles() // whatever else is wrong, that is to be told there
 	err = l.load()
 	l.s.effective = l.inOrder()
 	return &l.s, fail(exitInvalid, err)
@@ -136,7 +137,6 @@ func (l *settingsLoader) load() error {
 	}
 	l.binlog()
 	l.notData()
-	l.statusFiles()
 	return nil
 }
 
