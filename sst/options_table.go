@@ -75,6 +75,13 @@ var knownKeys = []knownKey{
 	{name: "wsrep-sst-donor-rejects-queries", part: partServer, groups: inServer, roles: donorOnly, standard: "off", limits: "on, off", example: "on",
 		meaning: "nothing is copied before the lock, since nobody is served meanwhile"},
 	{name: "skip-log-bin", part: partServer, groups: inServer, limits: "no value", example: "", meaning: "no binlogs"},
+	{name: "lower-case-table-names", part: partServer, groups: inServer, standard: "0", limits: "0, 1, 2", example: "1", meaning: "must be the same on both nodes"},
+	{name: "innodb-undo-tablespaces", part: partServer, groups: inServer, limits: "number", example: "3", meaning: "compared with the files of the donor"},
+	{name: "innodb-encrypt-log", part: partServer, groups: inServer, standard: "off", limits: "on, off", example: "on", meaning: "a joiner must have the keys"},
+	{name: "innodb-encrypt-tables", part: partServer, groups: inServer, standard: "off", limits: "on, off, force", example: "on", meaning: "likewise"},
+	{name: "plugin-load", part: partServer, groups: inServer, limits: "list", example: "file_key_management", meaning: "whether a plugin for keys is there"},
+	{name: "plugin-load-add", part: partServer, groups: inServer, limits: "list", example: "file_key_management", meaning: "likewise; so do options of such a plugin"},
+	{name: "wsrep-provider-options", part: partServer, groups: inServer, limits: "list", example: "gcache.page_size=256M", meaning: "so much, but no more than a tenth of the data, must stay free beside it; not with `gcache.dir` elsewhere"},
 
 	{name: "wsrep-sst-auth", part: partOthers, limits: "`user:password`", example: "sst:secret", meaning: "no account is needed; the value is never shown", secret: true},
 	{name: "tmpdir", part: partOthers, groups: inServerAndSST, limits: "directories", example: "/var/tmp", meaning: "no temporary file is made: binlogs are packed while they are sent"},

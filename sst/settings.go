@@ -68,6 +68,9 @@ type Settings struct {
 	// SilenceLocked is what Silence is then.
 	Reconnect, ReconnectLocked, SilenceLocked time.Duration
 
+	traits     traits
+	gcachePage int64 // what the provider may need at a time beside the data; 0: elsewhere
+
 	StatusFiles []string // status-file: the first that can be written is used; empty: none
 
 	NoLandlock bool // landlock=off
@@ -137,6 +140,8 @@ func (l *settingsLoader) load() error {
 	}
 	l.binlog()
 	l.notData()
+	l.traits()
+	l.reserve()
 	return nil
 }
 
