@@ -38,9 +38,9 @@ type commands struct {
 	Check     checkCommand     `cmd:"" help:"Look at this node as an SST would, and say what is wrong."`
 	Demo      demoCommand      `cmd:"" help:"Fill one data directory from another, and compare them."`
 	Install   installCommand   `cmd:"" help:"Put the program and its method names where mariadbd looks."`
-	Status    statusCommand    `cmd:"" help:"Tell what SST this node is at, and how the last ones ended; for people and probes."`
+	Status    statusCommand    `cmd:"" help:"Tell what SST this node is at; for people and probes."`
 	Uninstall uninstallCommand `cmd:"" help:"Take them away and restore what was there."`
-	Config    configCommand    `cmd:"" help:"Print the settings of an SST on this node, and where each came from."`
+	Config    configCommand    `cmd:"" help:"Print this node's settings, and where each came from."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 
 	PrintDefaults printDefaultsCommand `cmd:"" help:"Print what the option files say, as my_print_defaults does."`

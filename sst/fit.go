@@ -41,7 +41,8 @@ func (l *settingsLoader) traits() {
 	t.LowerCase, _ = strconv.Atoi(l.server("lower-case-table-names").Value) // 0, as mariadbd's
 	t.Undo, _ = strconv.Atoi(l.server("innodb-undo-tablespaces").Value)
 	t.HasKeys = l.loadsKeys()
-	t.Encrypts = t.HasKeys && (isOn(l.server("innodb-encrypt-log").Value) || encrypts(l.server("innodb-encrypt-tables").Value))
+	log, tables := l.server("innodb-encrypt-log").Value, l.server("innodb-encrypt-tables").Value
+	t.Encrypts = t.HasKeys && (isOn(log) || encrypts(tables))
 	t.Server = l.version
 }
 
