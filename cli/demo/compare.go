@@ -8,7 +8,7 @@ import (
 	"strings"
 	"sync"
 
-	"wsrep_sst_rsync_tunnel/cli/demo/lookalike"
+	"wsrep_sst_rsync_tunnel/bench/lookalike"
 	"wsrep_sst_rsync_tunnel/cli/demo/tree"
 )
 
