@@ -36,6 +36,8 @@ const (
 type commands struct {
 	Check     checkCommand     `cmd:"" help:"Look at this node as an SST would, and say what is wrong."`
 	Demo      demoCommand      `cmd:"" help:"Fill one data directory from another, and compare them."`
+	Bench     benchCommand     `cmd:"" help:"Measure what this host can do, and what limits it."`
+	BenchEnd  benchEndCommand  `cmd:"" name:"bench-end" hidden:"" help:"One end of a limit that bench measures."`
 	Install   installCommand   `cmd:"" help:"Put the program and its method names where mariadbd looks."`
 	Uninstall uninstallCommand `cmd:"" help:"Take them away and restore what was there."`
 	Config    configCommand    `cmd:"" help:"Print the settings of an SST on this node, and where each came from."`
@@ -54,7 +56,8 @@ and this file in a directory of the PATH. The commands below are for people.`
 // console is what a command talks to.
 type console struct {
 	context.Context
-	out io.Writer
+	in       io.Reader
+	out, err io.Writer
 }
 
 // Main runs the command that args, without the program's name, stand for, and
@@ -83,7 +86,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	err = command.Run(console{ctx, stdout})
+	err = command.Run(console{ctx, stdin, stdout, stderr})
 	switch {
 	case err == nil:
 		return exitOK
