@@ -91,12 +91,29 @@ func (b *local) rsync(ctx context.Context, to string) (s sample, err error) {
 	defer d.stop()
 	s.seconds, err = b.alone(ctx, donor, b.rsyncArgs(b.set.dir+"/", rsyncURL(port)))
 	d.settle()
-	return s, err
+	return s, saying(err, d)
+}
+
+// saying adds to an error what servers said.
+func saying(err error, servers ...*process) error {
+	if err == nil {
+		return nil
+	}
+	for _, p := range servers {
+		if said := p.said.String(); said != "" {
+			err = fmt.Errorf("%w; %s: %s", err, p.name, said)
+		}
+	}
+	return err
 }
 
 func rsyncURL(port int) string {
 	return fmt.Sprintf("rsync://%s:%d/%s", mariadbd.Host, port, rsyncModule)
 }
+
+// oneCertificate is what both ends of the alternatives show and trust: of two that bear
+// the same name, as on one host, OpenSSL finds only one.
+func (b *local) oneCertificate() string { return b.certs.Bundles["joiner"] }
 
 // rsyncSocat is what the tunnel script does: a socat with TLS on each side.
 func (b *local) rsyncSocat(ctx context.Context, to string) (s sample, err error) {
@@ -107,9 +124,9 @@ func (b *local) rsyncSocat(ctx context.Context, to string) (s sample, err error)
 		return s, err
 	}
 	defer d.stop()
-	secured := func(side string) string { return ",cert=" + b.certs.Bundles[side] + ",cafile=" + b.certs.All }
+	secured := ",cert=" + b.oneCertificate() + ",cafile=" + b.oneCertificate()
 	server, outer, err := b.serving(ctx, joiner, func(port int) []string {
-		return []string{"socat", fmt.Sprintf("openssl-listen:%d,bind=%s,reuseaddr,fork", port, mariadbd.Host) + secured("joiner"),
+		return []string{"socat", fmt.Sprintf("openssl-listen:%d,bind=%s,reuseaddr,fork", port, mariadbd.Host) + secured,
 			fmt.Sprintf("tcp:%s:%d", mariadbd.Host, inner)}
 	})
 	if err != nil {
@@ -118,7 +135,7 @@ func (b *local) rsyncSocat(ctx context.Context, to string) (s sample, err error)
 	defer server.stop()
 	client, port, err := b.serving(ctx, donor, func(port int) []string {
 		return []string{"socat", fmt.Sprintf("tcp-listen:%d,bind=%s,reuseaddr,fork", port, mariadbd.Host),
-			fmt.Sprintf("openssl:%s:%d", mariadbd.Host, outer) + secured("donor")}
+			fmt.Sprintf("openssl:%s:%d", mariadbd.Host, outer) + secured}
 	})
 	if err != nil {
 		return s, err
@@ -128,7 +145,7 @@ func (b *local) rsyncSocat(ctx context.Context, to string) (s sample, err error)
 	client.settle()
 	server.settle()
 	d.settle()
-	return s, err
+	return s, saying(err, client, server, d)
 }
 
 // rsyncStunnel is what MariaDB's own script does: rsync speaks through a stunnel of its
@@ -146,7 +163,7 @@ func (b *local) rsyncStunnel(ctx context.Context, to string) (s sample, err erro
 	}
 	config := func(side, more string) (string, error) {
 		name := b.folder.Path(side + ".stunnel.conf")
-		text := fmt.Sprintf("key = %[1]s\ncert = %[1]s\nCAfile = %[2]s\nforeground = yes\ndebug = warning\nverifyChain = yes\n", b.certs.Bundles[side], b.certs.All)
+		text := fmt.Sprintf("key = %[1]s\ncert = %[1]s\nCAfile = %[1]s\nforeground = yes\ndebug = warning\nverifyChain = yes\n", b.oneCertificate())
 		return name, mariadbd.WriteFile(name, []byte(text+more), 0o644)
 	}
 	var problem error
@@ -169,7 +186,7 @@ func (b *local) rsyncStunnel(ctx context.Context, to string) (s sample, err erro
 	}
 	s.seconds, err = b.alone(ctx, donor, b.rsyncArgs("--rsh=stunnel "+name, b.set.dir+"/", mariadbd.Host+"::"+rsyncModule))
 	server.settle()
-	return s, err
+	return s, saying(err, server)
 }
 
 // cp is the copy without a network.

@@ -141,7 +141,7 @@ func (b *local) measure(ctx context.Context) (*Report, error) {
 			case ctx.Err() != nil:
 				return nil, context.Cause(ctx)
 			case err != nil && c.kind == kindOther: // not our fault, and not the end
-				missing[i] = firstLine(err)
+				missing[i] = "failed: " + oneLine(err)
 				samples[i] = nil
 			case err != nil:
 				return nil, fmt.Errorf("%s: %w", c.name, err)
@@ -153,9 +153,14 @@ func (b *local) measure(ctx context.Context) (*Report, error) {
 	return b.report(all, samples, missing), nil
 }
 
-func firstLine(err error) string {
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	return line
+// oneLine is an error in a table.
+func oneLine(err error) string {
+	const most = 300
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	if len(text) > most {
+		text = text[:most] + "…"
+	}
+	return text
 }
 
 // once lets a contender run into an empty directory, and makes sure that it did.
