@@ -28,7 +28,7 @@ const (
 type EndOptions struct {
 	Kind, Role string // one of the kinds; donor or joiner
 	Dir        string // of the data, or to write to
-	Like       string // Writing: the directory whose files are to be imitated
+	Like       string // Reading: the directory; Writing: the one whose files are imitated
 	Bytes      int64  // Network, TLS: how much to send
 	Threads    int
 	CA, Cert   string // PEM files
@@ -45,10 +45,11 @@ func End(ctx context.Context, o EndOptions, in io.Reader, out io.Writer) error {
 		return fmt.Errorf("%d threads: should be from 1 to %d", o.Threads, maxThreads)
 	}
 	switch o.Kind {
-	case Reading:
-		return readAll(ctx, o)
-	case Writing:
-		return writeAll(ctx, o)
+	case Reading, Writing:
+		return o.withoutNetwork(ctx)
+	case Network, TLS, Raw:
+	default:
+		return fmt.Errorf("there is no limit %q", o.Kind)
 	}
 	e := end{EndOptions: o}
 	if o.Kind != Network {
@@ -67,13 +68,24 @@ func End(ctx context.Context, o EndOptions, in io.Reader, out io.Writer) error {
 	if o.Kind == Raw {
 		return e.sendFiles(ctx)
 	}
-	return e.parallel(func(int) error {
+	return parallel(e.Threads, func(int) error {
 		conn, err := e.dial(ctx)
 		if err != nil {
 			return err
 		}
 		return errors.Join(Pump(conn, o.Bytes/int64(o.Threads)), conn.Close())
 	})
+}
+
+func (o EndOptions) withoutNetwork(ctx context.Context) error {
+	s, err := listSet(o.Like)
+	if err != nil {
+		return err
+	}
+	if o.Kind == Reading {
+		return readSet(ctx, s, o.Threads)
+	}
+	return writeSet(ctx, s, o.Dir, o.Threads)
 }
 
 type end struct {
@@ -89,9 +101,9 @@ func (e *end) dial(ctx context.Context) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", net.JoinHostPort(mariadbd.Host, fmt.Sprint(e.Port)))
 }
 
-// parallel does f in as many goroutines as there are threads.
-func (o EndOptions) parallel(f func(i int) error) error {
-	errs := make([]error, o.Threads)
+// parallel does f in n goroutines.
+func parallel(n int, f func(i int) error) error {
+	errs := make([]error, n)
 	var wg sync.WaitGroup
 	for i := range errs {
 		wg.Go(func() { errs[i] = f(i) })
@@ -187,17 +199,13 @@ func Drain(conn net.Conn) error {
 	return err
 }
 
-// readAll reads the files of a set and does nothing with them.
-func readAll(ctx context.Context, o EndOptions) error {
-	s, err := listSet(o.Dir)
-	if err != nil {
-		return err
-	}
+// readSet reads the files of a set and does nothing with them.
+func readSet(ctx context.Context, s *set, threads int) error {
 	jobs := newJobs(s)
-	return o.parallel(func(int) error {
+	return parallel(threads, func(int) error {
 		buffer := make([]byte, chunk)
 		return jobs.each(ctx, func(j job) error {
-			f, err := os.Open(filepath.Join(o.Dir, j.name))
+			f, err := os.Open(filepath.Join(s.dir, j.name))
 			if err != nil {
 				return err
 			}
@@ -213,19 +221,15 @@ func readAll(ctx context.Context, o EndOptions) error {
 	})
 }
 
-// writeAll writes files of the lengths of a set.
-func writeAll(ctx context.Context, o EndOptions) error {
-	s, err := listSet(o.Like)
-	if err != nil {
-		return err
-	}
-	root, err := os.OpenRoot(o.Dir)
+// writeSet writes files of the lengths of a set to dir.
+func writeSet(ctx context.Context, s *set, dir string, threads int) error {
+	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
 	jobs := newJobs(s)
-	return o.parallel(func(int) error {
+	return parallel(threads, func(int) error {
 		buffer := make([]byte, chunk)
 		for i := range buffer {
 			buffer[i] = byte(i + 1)

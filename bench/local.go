@@ -193,6 +193,9 @@ func (b *local) contenders() []contender {
 		{name: Network, kind: kindLimit, run: b.ends(Network)},
 		{name: Writing, kind: kindLimit, run: b.ends(Writing), copies: true},
 	}
+	if b.ownOnly {
+		return all[:1]
+	}
 	if b.Against {
 		all = append(all, b.alternatives()...)
 	}

@@ -29,6 +29,8 @@ type Options struct {
 	Runs    int  // rounds; 0: DefaultRuns
 
 	Progress io.Writer // nil: none
+
+	ownOnly bool // neither limits nor alternatives
 }
 
 // Defaults. The default size takes a second or two a round and less than a gigabyte

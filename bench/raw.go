@@ -81,7 +81,7 @@ func (e *end) sendFiles(ctx context.Context) error {
 		return err
 	}
 	jobs := newJobs(s)
-	return e.parallel(func(int) error {
+	return parallel(e.Threads, func(int) error {
 		conn, err := e.dial(ctx)
 		if err != nil {
 			return err
@@ -165,7 +165,10 @@ func receivePart(conn net.Conn, root *os.Root, name string, off, left int64, buf
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	return errors.Join(receiveChunks(conn, f, name, off, left, buffer), f.Close())
+}
+
+func receiveChunks(conn net.Conn, f *os.File, name string, off, left int64, buffer []byte) error {
 	for left > 0 {
 		n := min(chunk, left)
 		if _, err := io.ReadFull(conn, buffer[:n+sumSize]); err != nil {

@@ -24,6 +24,7 @@ type Report struct {
 	Threads  int    `json:"threads"`
 	Compress string `json:"compress"`
 	Link     string `json:"link,omitempty"`
+	Peer     string `json:"peer,omitempty"` // the other host
 	Rounds   int    `json:"rounds"`
 	// Load is that of the host in the minute before, without us; -1: not known. Figures
 	// of a busy host say little.
@@ -97,6 +98,9 @@ func title(name string) string {
 func (r *Report) Text(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s in %d files (%s), %s, %d CPUs, %d connections, compress=%s\n", amount(r.Bytes), r.Files, r.Data, r.Memory, r.CPUs, r.Threads, r.Compress)
+	if r.Peer != "" {
+		fmt.Fprintf(&b, "to %s\n", r.Peer)
+	}
 	if r.Link != "" {
 		fmt.Fprintf(&b, "through a link of %s\n", r.Link)
 	}
@@ -113,11 +117,17 @@ func (r *Report) Text(w io.Writer) error {
 	if own := r.Results[0]; own.ReadyMS > 0 {
 		fmt.Fprintf(&b, "ready after %.0f ms\n", own.ReadyMS)
 	}
-	if r.Load > float64(r.CPUs)/2 {
-		fmt.Fprintf(&b, "warning: the host was busy before the measurement (load %.1f): these figures say little\n", r.Load)
-	}
+	b.WriteString(busy(r.Load, r.CPUs))
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// busy is a warning if others were at work.
+func busy(load float64, cpus int) string {
+	if load <= float64(cpus)/2 {
+		return ""
+	}
+	return fmt.Sprintf("warning: the host was busy before the measurement (load %.1f): these figures say little\n", load)
 }
 
 func (r Result) line() string {
@@ -134,9 +144,17 @@ func (r Result) line() string {
 		}
 		return fmt.Sprintf(format, v)
 	}
-	line := fmt.Sprintf("%-20s %8.0f  %8s %8s  %8s %8s  %8s", title(r.Name), r.MBps, cell("%.2f", r.DonorCPU), cell("%.2f", r.JoinerCPU),
+	line := fmt.Sprintf("%-20s %8s  %8s %8s  %8s %8s  %8s", title(r.Name), rate(r.MBps), cell("%.2f", r.DonorCPU), cell("%.2f", r.JoinerCPU),
 		cell("%.0f", r.DonorPeak), cell("%.0f", r.JoinerPeak), times)
 	return strings.TrimRight(line, " ") + "\n"
+}
+
+// rate has three digits.
+func rate(mbps float64) string {
+	if mbps < 99.95 {
+		return fmt.Sprintf("%.1f", mbps)
+	}
+	return fmt.Sprintf("%.0f", mbps)
 }
 
 // amount is in GB or MB, powers of 1000.

@@ -11,9 +11,7 @@ type configCommand struct {
 	Datadir string `placeholder:"DIR" help:"That of the option files if not given."`
 	Address string `placeholder:"HOST[:PORT]" help:"The joiner's, for the name that a donor wants in its certificate."`
 
-	DefaultsFile        *string `placeholder:"FILE" help:"As mariadbd is started with; so the next two."`
-	DefaultsExtraFile   *string `placeholder:"FILE" help:"Read besides the usual ones."`
-	DefaultsGroupSuffix *string `placeholder:"SUFFIX" help:"Of groups that are read too."`
+	defaultsFlags
 
 	JSON       bool `name:"json" help:"Print one JSON object."`
 	MysqldArgs rest `name:"mysqld-args" placeholder:"ARG..." help:"All that follows is mariadbd's own command line."`
@@ -32,21 +30,7 @@ func (r *rest) Decode(ctx *kong.DecodeContext) error {
 
 // Run prints the settings, and fails if no SST can have them.
 func (k configCommand) Run(c console) error {
-	o := config.Options{Method: k.Method, Datadir: k.Datadir, Address: k.Address, Mysqld: k.MysqldArgs}
-	d := &o.Defaults
-	for _, a := range []struct {
-		given *string
-		to    *string
-		has   *bool
-	}{
-		{k.DefaultsFile, &d.File, &d.HasFile},
-		{k.DefaultsExtraFile, &d.ExtraFile, &d.HasExtra},
-		{k.DefaultsGroupSuffix, &d.Suffix, &d.HasSuffix},
-	} {
-		if a.given != nil {
-			*a.to, *a.has = *a.given, true
-		}
-	}
+	o := config.Options{Method: k.Method, Datadir: k.Datadir, Address: k.Address, Mysqld: k.MysqldArgs, Defaults: k.args()}
 	r, err := config.Read(o)
 	if err != nil {
 		return err

@@ -1,10 +1,10 @@
 package lookalike
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"os"
+	"path"
 )
 
 // NewPlain makes a donor's data directory to measure with: bytes in table spaces of
@@ -17,10 +17,11 @@ func NewPlain(ctx context.Context, dir string, bytes int64, files int) (*Datadir
 	m.file("ibdata1", Sent, 0o660, tableSpace(0, 64, 1))
 	m.file("ib_logfile0", Sent, 0o660, redo(64*pageSize, 1))
 	m.file("grastate.dat", Home, 0o660, func(f *os.File) error { return writeGrastate(f, formerUUID, 1) })
-	if files > 0 {
-		m.equalTables(ctx, bytes, files)
-	} else {
-		m.mixedTables(ctx, bytes)
+	for i, t := range Tables(bytes, files) {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		m.table(uint32(i+1), t)
 	}
 	return m.done()
 }
@@ -32,21 +33,32 @@ func NewEmpty(dir string) (*Datadir, error) {
 	return m.done()
 }
 
-// schemaSize is how many tables share a schema.
-const schemaSize = 1000
-
-func (m *maker) equalTables(ctx context.Context, bytes int64, files int) {
-	size := max(bytes/int64(files), 1)
-	for i := 0; i < files && m.err == nil; i++ {
-		m.table(ctx, fmt.Sprintf("schema%d", i/schemaSize), i, size)
-	}
+// A Table is a table space by its name below a data directory.
+type Table struct {
+	Name string
+	Size int64 // bytes
 }
 
+// Tables are those that NewPlain makes.
+func Tables(bytes int64, files int) []Table {
+	const perSchema = 1000
+	var out []Table
+	if files == 0 {
+		return mixedTables(bytes)
+	}
+	for i := range files {
+		out = append(out, Table{tableName(i/perSchema, i), max(bytes/int64(files), 1)})
+	}
+	return out
+}
+
+func tableName(schema, i int) string { return fmt.Sprintf("schema%d/table%d.ibd", schema, i) }
+
 // mixedTables halves the length every eight tables, in twenty schemas.
-func (m *maker) mixedTables(ctx context.Context, bytes int64) {
+func mixedTables(bytes int64) (out []Table) {
 	const schemas, least = 20, 7 * pageSize
 	size := bytes / 2
-	for i := 0; bytes > 0 && m.err == nil; i++ {
+	for i := 0; bytes > 0; i++ {
 		switch {
 		case i == 1:
 			size = bytes / 8
@@ -55,27 +67,24 @@ func (m *maker) mixedTables(ctx context.Context, bytes int64) {
 		}
 		size = max(size/pageSize*pageSize, least)
 		n := min(size, bytes)
-		m.table(ctx, fmt.Sprintf("schema%d", i%schemas), i, n)
+		out = append(out, Table{tableName(i%schemas, i), n})
 		bytes -= n
 	}
+	return out
 }
 
-// table makes a table space in a schema, which is made when it is new. Less than a page
-// is the beginning of one.
-func (m *maker) table(ctx context.Context, schema string, i int, size int64) {
-	if ctx.Err() != nil {
-		m.err = cmp.Or(m.err, context.Cause(ctx))
-		return
-	}
-	if _, made := m.fate[schema]; !made {
+// table makes a table space, and its schema when that is new. Less than a page is the
+// beginning of one.
+func (m *maker) table(number uint32, t Table) {
+	if schema := path.Dir(t.Name); m.fate[schema] == 0 {
 		m.directory(Sent, schema)
 	}
-	content := tableSpace(uint32(i+1), size/pageSize, 1)
-	if size < pageSize {
+	content := tableSpace(number, t.Size/pageSize, 1)
+	if t.Size < pageSize {
 		content = func(f *os.File) error {
-			_, err := f.Write(newPageWriter(uint32(i+1), 1, 1).fill(3, typeIndex, pageSize-1024)[:size])
+			_, err := f.Write(newPageWriter(number, 1, 1).fill(3, typeIndex, pageSize-1024)[:t.Size])
 			return err
 		}
 	}
-	m.file(fmt.Sprintf("%s/table%d.ibd", schema, i), Sent, 0o660, content)
+	m.file(t.Name, Sent, 0o660, content)
 }

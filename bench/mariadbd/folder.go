@@ -30,13 +30,8 @@ func NewFolder(temporary, prefix string, keep bool, need int64) (*Folder, error)
 	if strings.Contains(base, "'") {
 		return nil, Advise(fmt.Errorf("temporary directory %s: a quote in it would break mariadbd's command line", base), HintTemp)
 	}
-	var st unix.Statfs_t
-	if err := unix.Statfs(base, &st); err != nil {
-		return nil, Advise(fmt.Errorf("temporary directory %s: %w", base, err), HintTemp)
-	}
-	if free := int64(st.Bavail) * st.Bsize; free < need {
-		return nil, Advise(fmt.Errorf("temporary directory %s: %d MB are free, %d are needed", base, free>>20, need>>20),
-			HintTemp+", or take a smaller --mb")
+	if err := CheckRoom(base, need); err != nil {
+		return nil, err
 	}
 	dir, err := os.MkdirTemp(base, prefix)
 	if err != nil {
@@ -47,6 +42,19 @@ func NewFolder(temporary, prefix string, keep bool, need int64) (*Folder, error)
 		return nil, err
 	}
 	return &Folder{Dir: dir, keep: keep}, nil
+}
+
+// CheckRoom says whether need bytes are free in dir.
+func CheckRoom(dir string, need int64) error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return Advise(fmt.Errorf("temporary directory %s: %w", dir, err), HintTemp)
+	}
+	if free := int64(st.Bavail) * st.Bsize; free < need {
+		return Advise(fmt.Errorf("temporary directory %s: %d MB are free, %d are needed", dir, free>>20, need>>20),
+			HintTemp+", or take a smaller --mb")
+	}
+	return nil
 }
 
 // HintTemp is the next step where the temporary directory will not do.
