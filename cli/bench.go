@@ -63,6 +63,8 @@ func (b benchCommand) check() error {
 		set  bool
 		text string
 	}{
+		{b.MB == 0, "--mb 0: at least 1 is needed"},
+		{b.Runs == 0, "--runs 0: at least 1 is needed"},
 		{b.Listen.Given && b.Connect != "", "--listen and --connect: each is for one of the two hosts"},
 		{apart && b.Against, "--against: the alternatives are measured on one host"},
 		{apart && b.Link != (bench.Link{}), "--link: between two hosts there is a real one"},

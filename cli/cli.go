@@ -40,7 +40,7 @@ type commands struct {
 	BenchEnd  benchEndCommand  `cmd:"" name:"bench-end" hidden:"" help:"One end of a limit that bench measures."`
 	Install   installCommand   `cmd:"" help:"Put the program and its method names where mariadbd looks."`
 	Uninstall uninstallCommand `cmd:"" help:"Take them away and restore what was there."`
-	Config    configCommand    `cmd:"" help:"Print the settings of an SST on this node, and where each came from."`
+	Config    configCommand    `cmd:"" help:"Print an SST's settings, and where each came from."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 
 	PrintDefaults printDefaultsCommand `cmd:"" help:"Print what the option files say, as my_print_defaults does."`
