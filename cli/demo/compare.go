@@ -9,7 +9,7 @@ import (
 	"sync"
 
 	"wsrep_sst_rsync_tunnel/bench/lookalike"
-	"wsrep_sst_rsync_tunnel/cli/demo/tree"
+	"wsrep_sst_rsync_tunnel/bench/tree"
 )
 
 // maxShown is how many differences are listed.

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"wsrep_sst_rsync_tunnel/bench/mariadbd"
-	"wsrep_sst_rsync_tunnel/cli/demo/tree"
+	"wsrep_sst_rsync_tunnel/bench/tree"
 )
 
 // besideCp says how long the SST took, and how long cp takes to copy the same

@@ -16,7 +16,7 @@ import (
 
 	"wsrep_sst_rsync_tunnel/bench/lookalike"
 	"wsrep_sst_rsync_tunnel/bench/mariadbd"
-	"wsrep_sst_rsync_tunnel/cli/demo/tree"
+	"wsrep_sst_rsync_tunnel/bench/tree"
 )
 
 // Options of a demo.
