@@ -243,6 +243,7 @@ func (b *local) own(ctx context.Context, to string) (s sample, err error) {
 		return s, err
 	}
 	s.seconds = times.between(mariadbd.Asked, mariadbd.Copied).Seconds()
+	s.copying = times.between(mariadbd.Connected, mariadbd.Copied).Seconds()
 	s.ready = times.between(mariadbd.Started, mariadbd.Ready)
 	return s, nil
 }

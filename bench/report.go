@@ -115,7 +115,7 @@ func (r *Report) Text(w io.Writer) error {
 	}
 	fmt.Fprintf(&b, "\nbound by: %s\n", r.BoundBy)
 	if own := r.Results[0]; own.ReadyMS > 0 {
-		fmt.Fprintf(&b, "ready after %.0f ms\n", own.ReadyMS)
+		fmt.Fprintf(&b, "ready after %.0f ms; %s MB/s from the handshake to the last file\n", own.ReadyMS, rate(own.CopyMBps))
 	}
 	b.WriteString(busy(r.Load, r.CPUs))
 	_, err := io.WriteString(w, b.String())

@@ -27,7 +27,7 @@ func example() *Report {
 			result("cp -r", kindOther, 2500, 0.4, 0),
 		},
 	}
-	r.Results[0].ReadyMS = 21
+	r.Results[0].ReadyMS, r.Results[0].CopyMBps = 21, 1031.5
 	compare(r.Results)
 	r.BoundBy = boundBy(r.Results[0], r.limits(), r.CPUs, false)
 	return r

@@ -11,6 +11,7 @@ import (
 type sample struct {
 	seconds       float64
 	ready         time.Duration // of ours: from the joiner's start to its ready
+	copying       float64       // of ours: seconds from the handshake to the last file
 	donor, joiner Use
 }
 
@@ -48,6 +49,8 @@ type Result struct {
 
 	// Ours is our rate divided by this one's; 0 if one is not known.
 	Ours float64 `json:"ours_is_times,omitempty"`
+	// CopyMBps is ours without the start of the program and the handshake.
+	CopyMBps float64 `json:"copy_mb_per_s,omitempty"`
 	// ReadyMS is from the joiner's start to its ready.
 	ReadyMS float64 `json:"ready_ms,omitempty"`
 	// Missing says why it was not measured.
@@ -75,6 +78,9 @@ func resultOf(name, kind string, bytes int64, samples []sample) Result {
 	for _, s := range samples { // a peak is a peak
 		r.DonorPeak = max(r.DonorPeak, float64(s.donor.Peak)/mib)
 		r.JoinerPeak = max(r.JoinerPeak, float64(s.joiner.Peak)/mib)
+	}
+	if copying := medianOf(samples, func(s sample) float64 { return s.copying }); copying > 0 {
+		r.CopyMBps = float64(bytes) / mb / copying
 	}
 	r.ReadyMS = medianOf(samples, func(s sample) float64 { return float64(s.ready) / 1e6 })
 	return r

@@ -3,13 +3,14 @@ package lookalike
 import (
 	"context"
 	"fmt"
+	"math/bits"
 	"os"
 	"path"
 )
 
 // NewPlain makes a donor's data directory to measure with: bytes in table spaces of
 // schemas and no odd names. With files 0 it is mixed, as real ones are: half of it is one
-// table, the rest ever smaller ones down to 112 KiB. Otherwise there are so many tables,
+// table, the rest ever smaller and ever more ones down to 112 KiB. Otherwise there are so many tables,
 // all of one length. There is always a system table space and a redo log, of a
 // mebibyte each.
 func NewPlain(ctx context.Context, dir string, bytes int64, files int) (*Datadir, error) {
@@ -54,21 +55,21 @@ func Tables(bytes int64, files int) []Table {
 
 func tableName(schema, i int) string { return fmt.Sprintf("schema%d/table%d.ibd", schema, i) }
 
-// mixedTables halves the length every eight tables, in twenty schemas.
+// mixedTables puts half of the bytes into one table, a quarter into eight, an eighth into
+// sixteen and so on: many small tables beside a few that have nearly everything.
 func mixedTables(bytes int64) (out []Table) {
 	const schemas, least = 20, 7 * pageSize
-	size := bytes / 2
+	size, left := bytes/2, 1
 	for i := 0; bytes > 0; i++ {
-		switch {
-		case i == 1:
-			size = bytes / 8
-		case i > 1 && i%8 == 0:
-			size /= 2
+		if left == 0 { // the next level: half of what is left
+			left = max(8, 1<<(bits.Len(uint(i))))
+			size = bytes / 2 / int64(left)
 		}
 		size = max(size/pageSize*pageSize, least)
 		n := min(size, bytes)
 		out = append(out, Table{tableName(i%schemas, i), n})
 		bytes -= n
+		left--
 	}
 	return out
 }
