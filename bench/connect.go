@@ -1,14 +1,13 @@
 package bench
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
-	"slices"
 	"sync"
 	"time"
 
@@ -16,7 +15,7 @@ import (
 	"wsrep_sst_rsync_tunnel/bench/mariadbd"
 	"wsrep_sst_rsync_tunnel/sst"
 	"wsrep_sst_rsync_tunnel/tls"
-	"wsrep_sst_rsync_tunnel/transfer"
+	"wsrep_sst_rsync_tunnel/transfer/ext"
 )
 
 // A connected is a Connect at work.
@@ -28,14 +27,13 @@ type connected struct {
 	peer    reply         // its hello
 	cpu     time.Duration // of the peer, at the last reply
 	set     *set
-	source  listed
 	load    float64
 	*progress
 }
 
 // Connect is the donor's end of a measurement between two hosts.
 func Connect(ctx context.Context, o HostOptions) (r *Report, err error) {
-	c := &connected{Options: Options{Dir: o.Dir, Megabytes: o.Megabytes, Files: o.Files, Threads: o.Threads, Runs: o.Runs}, progress: newProgress(o.Progress), load: hostLoad()}
+	c := &connected{Options: Options{Dir: o.Dir, Megabytes: o.Megabytes, Files: o.Files, Threads: o.Threads, Runs: o.Runs, Compress: o.Compress}, progress: newProgress(o.Progress), load: hostLoad()}
 	defer c.progress.end()
 	if err := c.Options.complete(); err != nil {
 		return nil, err
@@ -53,58 +51,44 @@ func Connect(ctx context.Context, o HostOptions) (r *Report, err error) {
 	if c.channel, c.address, err = o.channel(tls.Donor, sst.Donor, folder); err != nil {
 		return nil, err
 	}
-	closeSource, err := c.choose()
-	if err != nil {
+	if err := c.choose(); err != nil {
 		return nil, err
 	}
-	defer closeSource()
 	return c.measure(ctx)
 }
 
 // choose finds out what to send.
-func (c *connected) choose() (end func(), err error) {
-	if c.Dir == "" {
-		c.set = &set{}
-		for _, t := range lookalike.Tables(int64(c.Megabytes)<<20, c.Files) {
-			c.set.files = append(c.set.files, file{t.Name, t.Size})
-			c.set.bytes += t.Size
-		}
-		c.source = listed{content: invention()}
-		return func() {}, nil
+func (c *connected) choose() (err error) {
+	if c.Dir != "" {
+		c.set, _, err = given(c.Dir)
+		return err
 	}
-	if c.set, _, err = given(c.Dir); err != nil {
-		return nil, err
+	c.set = &set{}
+	for _, t := range lookalike.Tables(int64(c.Megabytes)<<20, c.Files) {
+		c.set.files = append(c.set.files, file{t.Name, t.Size})
+		c.set.bytes += t.Size
 	}
-	root, err := os.OpenRoot(c.Dir)
-	if err != nil {
-		return nil, err
-	}
-	dir, err := transfer.NewDirSource(root, transfer.DirSourceOptions{Recursive: true})
-	if err != nil {
-		root.Close()
-		return nil, err
-	}
-	c.source = listed{dir: dir}
-	return func() { dir.Close(); root.Close() }, nil
+	return nil
 }
 
-// shares deals the files out to the connections, the largest first and always to the
-// one that has least, so that all end together.
-func shares(files []file, n int) [][]file {
-	files = slices.Clone(files)
-	slices.SortStableFunc(files, func(a, b file) int { return cmp.Compare(b.size, a.size) })
-	out, bytes := make([][]file, n), make([]int64, n)
-	for _, f := range files {
-		least := 0
-		for i := range bytes {
-			if bytes[i] < bytes[least] {
-				least = i
+// files are the set for a Sender.
+func (c *connected) files() []ext.File {
+	content := invention()
+	out := make([]ext.File, len(c.set.files))
+	for i, f := range c.set.files {
+		open := func() (ext.Source, error) { return invented{f.size, content}, nil }
+		if c.Dir != "" {
+			open = func() (ext.Source, error) {
+				file, err := os.Open(filepath.Join(c.Dir, f.name))
+				if err != nil {
+					return nil, err
+				}
+				return ext.FromOS(file), nil
 			}
 		}
-		out[least] = append(out[least], f)
-		bytes[least] += f.size
+		out[i] = ext.File{Name: f.name, Size: f.size, Mode: 0o600, Open: open}
 	}
-	return slices.DeleteFunc(out, func(s []file) bool { return len(s) == 0 })
+	return out
 }
 
 func (c *connected) measure(ctx context.Context) (*Report, error) {
@@ -218,32 +202,18 @@ func (c *connected) sent(ctx context.Context, kind string) (seconds float64, pee
 
 // send makes the connections and sends.
 func (c *connected) send(ctx context.Context, kind string) error {
-	work := make([]func(net.Conn) error, c.Threads)
-	for i := range work {
-		work[i] = func(conn net.Conn) error { return Pump(conn, c.set.bytes/int64(c.Threads)) }
-	}
 	if kind == opTransfer {
-		work = work[:0]
-		for _, share := range shares(c.set.files, c.Threads) {
-			source := c.source
-			source.files = share
-			work = append(work, func(conn net.Conn) error {
-				_, err := transfer.Push(ctx, conn, source, transfer.PushOptions{
-					Module: rsyncModule, Recursive: true, WholeFile: true, Inplace: true, IgnoreTimes: true, Perms: true,
-				})
-				return err
-			})
-		}
+		return c.stream(ctx)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var sending sync.WaitGroup
-	for _, f := range work {
+	for range c.Threads {
 		sending.Go(func() {
 			conn, err := c.dial(ctx, kind)
 			if err == nil {
 				stop := context.AfterFunc(ctx, func() { conn.Close() })
-				err = errors.Join(f(conn), sendError(conn.Close()))
+				err = errors.Join(Pump(conn, c.set.bytes/int64(c.Threads)), sendError(conn.Close()))
 				stop()
 			}
 			if err != nil {
@@ -254,6 +224,29 @@ func (c *connected) send(ctx context.Context, kind string) error {
 	sending.Wait()
 	return context.Cause(ctx)
 }
+
+// stream sends the files as the donor of an SST does.
+func (c *connected) stream(ctx context.Context) (err error) {
+	how := ext.Off
+	if c.Compress != "" {
+		if how, err = ext.ParseCompression(c.Compress); err != nil {
+			return err
+		}
+	}
+	s := ext.New(ext.Options{
+		Connections: min(c.Threads, maxStreams), Compress: how,
+		Dial: func(ctx context.Context) (net.Conn, error) { return c.dial(ctx, opTransfer) },
+	})
+	defer func() { err = errors.Join(err, sendError(s.Close())) }()
+	results, err := s.Send(ctx, c.files())
+	for _, r := range results {
+		err = errors.Join(err, r.Err)
+	}
+	return err
+}
+
+// maxStreams is how many connections a Sender has at most.
+const maxStreams = 16
 
 // sendError: what closes after the last answer has nothing more to say.
 func sendError(err error) error {
@@ -288,6 +281,9 @@ func (c *connected) report(kinds []string, samples [][]sample) *Report {
 	}
 	if c.Dir != "" {
 		r.Data = c.Dir
+	}
+	if c.Compress != "" {
+		r.Compress = c.Compress
 	}
 	if c.peer.Dir != "" {
 		r.Memory = "written to " + c.peer.Dir

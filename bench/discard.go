@@ -1,24 +1,25 @@
 package bench
 
 import (
-	"context"
-	"fmt"
+	"errors"
 	"io"
 	"io/fs"
+	"os"
 	"path"
-	"time"
+
+	"golang.org/x/sys/unix"
 
 	"wsrep_sst_rsync_tunnel/transfer"
-	"wsrep_sst_rsync_tunnel/transfer/flist"
+	"wsrep_sst_rsync_tunnel/transfer/ext"
 )
 
-// discard is a Store that keeps nothing: what is received is hashed and verified by the
-// engine, and dropped.
+// discard is a Store that keeps nothing: what is received is hashed and verified, and
+// dropped.
 type discard struct{}
 
 func (discard) Lstat(name string) (transfer.Stat, error) {
 	if name == "." {
-		return transfer.Stat{Name: name, Mode: flist.TypeDir | 0o700}, nil
+		return transfer.Stat{Name: name, Mode: unix.S_IFDIR | 0o700}, nil
 	}
 	return transfer.Stat{}, &fs.PathError{Op: "lstat", Path: name, Err: fs.ErrNotExist}
 }
@@ -40,43 +41,44 @@ type dropped struct{}
 
 func (dropped) ReadAt([]byte, int64) (int, error)      { return 0, fs.ErrInvalid }
 func (dropped) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
+func (dropped) Zero(int64, int64) error                { return nil }
+func (dropped) Opened() transfer.Stat                  { return transfer.Stat{} }
 func (dropped) Commit(int64, transfer.Attrs) error     { return nil }
 func (dropped) Abandon(int64) error                    { return nil }
 
-// listed is a Source of some files of a set. Without a directory their content is made
-// in memory.
-type listed struct {
-	files []file
-	dir   transfer.Source // nil: none
+// grown is a Store that makes the directories of its files: in an SST a session of rsync
+// does that before.
+type grown struct{ *transfer.DirStore }
 
-	content []byte // without one
+func (g grown) Update(name string, inPlace bool) (transfer.File, error) {
+	f, err := g.DirStore.Update(name, inPlace)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	if err := g.mkdirs(path.Dir(name)); err != nil {
+		return nil, err
+	}
+	return g.DirStore.Update(name, inPlace)
 }
 
-func (l listed) List(context.Context) ([]*flist.Entry, int32, error) {
-	now := time.Now().Unix()
-	entries := []*flist.Entry{{Name: ".", Mode: flist.TypeDir | 0o700, Mtime: now, TopDir: true}}
-	known := map[string]bool{".": true}
-	for _, f := range l.files {
-		for dir := path.Dir(f.name); !known[dir]; dir = path.Dir(dir) {
-			known[dir] = true
-			entries = append(entries, &flist.Entry{Name: dir, Mode: flist.TypeDir | 0o700, Mtime: now})
-		}
-		entries = append(entries, &flist.Entry{Name: f.name, Size: f.size, Mode: flist.TypeRegular | 0o600, Mtime: now})
+func (g grown) mkdirs(dir string) error {
+	if dir == "." {
+		return nil
 	}
-	return entries, 0, nil
+	if err := g.mkdirs(path.Dir(dir)); err != nil {
+		return err
+	}
+	if err := g.Mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) { // another connection was faster
+		return err
+	}
+	return nil
 }
 
-func (l listed) Open(name string) (transfer.SourceFile, error) {
-	if l.dir != nil {
-		return l.dir.Open(name)
-	}
-	for _, f := range l.files {
-		if f.name == name {
-			return invented{f.size, l.content}, nil
-		}
-	}
-	return nil, fmt.Errorf("open %q: %w", name, fs.ErrNotExist)
-}
+// nobody gives all that is received to the user that we are.
+type nobody struct{}
+
+func (nobody) UID(uint32, string) uint32 { return uint32(os.Geteuid()) }
+func (nobody) GID(uint32, string) uint32 { return uint32(os.Getegid()) }
 
 // invention is what the content of files that are not there is made from.
 func invention() []byte {
@@ -97,8 +99,8 @@ type invented struct {
 	from []byte
 }
 
-func (f invented) Size() int64 { return f.size }
-func (invented) Close() error  { return nil }
+func (f invented) Stat() (ext.Stamp, error) { return ext.Stamp{Size: f.size}, nil }
+func (invented) Close() error               { return nil }
 
 func (f invented) ReadAt(p []byte, off int64) (n int, err error) {
 	whole := int64(len(p))

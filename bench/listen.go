@@ -21,6 +21,7 @@ import (
 	"wsrep_sst_rsync_tunnel/sst"
 	"wsrep_sst_rsync_tunnel/tls"
 	"wsrep_sst_rsync_tunnel/transfer"
+	"wsrep_sst_rsync_tunnel/transfer/ext"
 )
 
 // HostOptions are those of a measurement between two hosts.
@@ -38,6 +39,7 @@ type HostOptions struct {
 
 	// Of Connect, as in Options.
 	Megabytes, Files, Threads, Runs int
+	Compress                        string
 
 	Out      io.Writer // of Listen: what the other host needs
 	Progress io.Writer // nil: none
@@ -80,10 +82,12 @@ type listening struct {
 	writes  bool
 
 	mu      sync.Mutex
-	token   string // of the session under way, "" if none
-	op      string // what data connections are for
-	store   transfer.Store
+	token   string             // of the session under way, "" if none
+	op      string             // what data connections are for
+	into    *ext.Receiver      // of opTransfer
+	store   *transfer.DirStore // it writes to, nil: to nothing
 	over    context.CancelFunc
+	data    sync.WaitGroup // connections with the token
 	serving sync.WaitGroup
 }
 
@@ -123,7 +127,7 @@ func Listen(ctx context.Context, o HostOptions) (err error) {
 	defer context.AfterFunc(ctx, func() { listener.Close() })()
 	err = l.accept(ctx, listener)
 	l.serving.Wait()
-	return err
+	return errors.Join(err, l.close())
 }
 
 // invite says what to do on the other host.
@@ -224,14 +228,13 @@ func (l *listening) serve(ctx context.Context, raw net.Conn) (control bool, err 
 	if r.Op == opHello {
 		return l.session(ctx, conn)
 	}
-	op, store, ok := l.wanted(r)
-	switch {
-	case !ok:
+	op, into, ok := l.wanted(r)
+	if !ok {
 		return false, errors.New("a connection without a token")
-	case op == opTransfer:
-		d := transfer.Daemon{Modules: []transfer.Module{{Name: rsyncModule, Store: store}}, Timeout: talkLimit * 10}
-		_, err := d.Serve(ctx, conn)
-		return false, err
+	}
+	defer l.data.Done()
+	if op == opTransfer {
+		return false, into.Serve(ctx, conn)
 	}
 	return false, Drain(conn)
 }
@@ -242,18 +245,27 @@ func (l *listening) inTheClear(raw net.Conn) error {
 	if err := receiveLine(raw, &r, talkLimit); err != nil {
 		return err
 	}
-	if op, _, ok := l.wanted(r); !ok || op != Network {
+	op, _, ok := l.wanted(r)
+	if !ok {
 		return errors.New("a connection in the clear without a token")
+	}
+	defer l.data.Done()
+	if op != Network {
+		return errors.New("a connection in the clear when nobody asked for one")
 	}
 	return Drain(raw)
 }
 
-// wanted is what data connections are for, if r has the right token.
-func (l *listening) wanted(r request) (op string, store transfer.Store, ok bool) {
+// wanted is what data connections are for, if r has the right token. Then data counts one
+// more.
+func (l *listening) wanted(r request) (op string, into *ext.Receiver, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ok = l.token != "" && subtle.ConstantTimeCompare([]byte(r.Token), []byte(l.token)) == 1
-	return l.op, l.store, ok
+	if ok {
+		l.data.Add(1)
+	}
+	return l.op, l.into, ok
 }
 
 // session is a control connection.
@@ -303,19 +315,13 @@ func (l *listening) answer(ctx context.Context, r request) (out reply, err error
 	case Network, TLS:
 		l.op = r.Op
 	case opTransfer:
-		l.op, l.store = r.Op, discard{}
-		if l.writes {
-			if l.store, err = l.target(target, r); err != nil {
-				l.store = nil
-			}
-		}
+		err = l.receiver(target, r)
 	case Writing:
 		out.Seconds, err = l.write(ctx, target, r)
 	case opDone:
 		l.op = ""
-		if l.writes {
-			err = errors.Join(l.closeStore(), os.RemoveAll(target))
-		}
+		l.data.Wait() // the other end has closed them
+		err = errors.Join(l.close(), os.RemoveAll(target))
 	default:
 		err = fmt.Errorf("%.20q is not known here (version %s)", r.Op, sst.Version)
 	}
@@ -324,18 +330,34 @@ func (l *listening) answer(ctx context.Context, r request) (out reply, err error
 	return out, errors.Join(err, useErr)
 }
 
-// closeStore closes what was written through.
-func (l *listening) closeStore() error {
-	store := l.store
-	l.store = nil
-	if c, ok := store.(io.Closer); ok {
-		return c.Close()
+// receiver makes what a transfer goes to.
+func (l *listening) receiver(dir string, r request) error {
+	var store transfer.Store = discard{}
+	if l.writes {
+		d, err := l.target(dir, r)
+		if err != nil {
+			return err
+		}
+		l.store, store = d, grown{d}
 	}
+	l.op, l.into = r.Op, &ext.Receiver{Stores: []transfer.Store{store}, Owners: nobody{}}
 	return nil
 }
 
+// close closes what a transfer went to.
+func (l *listening) close() (err error) {
+	if l.into != nil {
+		err = l.into.Close()
+	}
+	if l.store != nil {
+		err = errors.Join(err, l.store.Close())
+	}
+	l.into, l.store = nil, nil
+	return err
+}
+
 // target makes the directory that is written to, if there is room.
-func (l *listening) target(dir string, r request) (transfer.Store, error) {
+func (l *listening) target(dir string, r request) (*transfer.DirStore, error) {
 	if r.Bytes < 0 || r.Bytes > maxMegabytes<<20 || r.Files < 0 || r.Files > maxFiles {
 		return nil, fmt.Errorf("%d bytes in %d files are too many", r.Bytes, r.Files)
 	}
@@ -358,11 +380,11 @@ func (l *listening) write(ctx context.Context, dir string, r request) (float64, 
 	if !l.writes || r.Files < 1 {
 		return 0, errors.New("nothing is written here")
 	}
-	var err error
-	if l.store, err = l.target(dir, r); err != nil {
-		return 0, err
+	store, err := l.target(dir, r)
+	if err == nil {
+		err = store.Close()
 	}
-	if err := l.closeStore(); err != nil {
+	if err != nil {
 		return 0, err
 	}
 	s := &set{}

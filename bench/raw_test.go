@@ -101,23 +101,3 @@ func FuzzReceiveFiles(f *testing.F) {
 		}
 	})
 }
-
-func TestFilesAreSharedOutSoThatAllEndTogether(t *testing.T) {
-	got := shares([]file{{"b", 1}, {"a", 10}, {"c", 9}, {"d", 2}, {"e", 8}, {"f", 4}}, 2)
-	sums := map[int64]bool{}
-	n := 0
-	for _, share := range got {
-		var sum int64
-		for _, f := range share {
-			sum += f.size
-			n++
-		}
-		sums[sum] = true
-	}
-	if len(got) != 2 || n != 6 || !sums[17] {
-		t.Errorf("%v", got)
-	}
-	if one := shares([]file{{"a", 1}}, 8); len(one) != 1 {
-		t.Errorf("connections without files: %v", one)
-	}
-}

@@ -40,7 +40,7 @@ func (b benchCommand) Run(c console) error {
 	}
 	hosts := bench.HostOptions{
 		Address: b.Listen.Text, Node: b.Node || b.args() != (mycnf.Args{}), Defaults: b.args(), Secret: b.Secret, Dir: b.Dir,
-		Megabytes: b.MB, Files: b.Files, Threads: b.Threads, Runs: b.Runs, Out: c.out, Progress: bench.Terminal(c.err),
+		Megabytes: b.MB, Files: b.Files, Threads: b.Threads, Runs: b.Runs, Compress: b.Compress, Out: c.out, Progress: bench.Terminal(c.err),
 	}
 	switch {
 	case b.Listen.Given:
@@ -68,7 +68,8 @@ func (b benchCommand) check() error {
 		{b.Listen.Given && b.Connect != "", "--listen and --connect: each is for one of the two hosts"},
 		{apart && b.Against, "--against: the alternatives are measured on one host"},
 		{apart && b.Link != (bench.Link{}), "--link: between two hosts there is a real one"},
-		{apart && (b.Compress != "" || len(b.SST) > 0), "--compress and --sst: only on one host"},
+		{apart && len(b.SST) > 0, "--sst: only on one host"},
+		{b.Listen.Given && b.Compress != "", "--compress: is for --connect"},
 		{apart && b.Grow, "--grow: only on one host"},
 		{b.Listen.Given && (b.JSON || b.SVG != ""), "--json and --svg: the report is that of --connect"},
 		{!apart && (b.Node || b.args() != (mycnf.Args{})), "--node and --defaults-...: only with --listen or --connect"},
