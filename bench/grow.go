@@ -25,7 +25,8 @@ type Growth struct {
 type GrowthAt struct {
 	Bytes       int64   `json:"bytes"`
 	Connections int     `json:"connections"`
-	PerGiB      float64 `json:"seconds_per_gib"`
+	// PerGiB is from the handshake to the last file: the start does not grow.
+	PerGiB float64 `json:"seconds_per_gib"`
 	Result
 }
 
@@ -56,7 +57,7 @@ func Grow(ctx context.Context, o Options) (*Growth, error) {
 			}
 			g.CPUs, g.Memory = r.CPUs, r.Memory
 			own := r.Results[0]
-			g.Points = append(g.Points, GrowthAt{Bytes: r.Bytes, Connections: n, PerGiB: own.Seconds / (float64(r.Bytes) / gib), Result: own})
+			g.Points = append(g.Points, GrowthAt{Bytes: r.Bytes, Connections: n, PerGiB: gib / mb / own.CopyMBps, Result: own})
 		}
 	}
 	return g, nil
