@@ -50,10 +50,8 @@ type commands struct {
 	VersionFlag kong.VersionFlag `name:"version" help:"The same as the command version."`
 }
 
-const description = `State Snapshot Transfer for MariaDB Galera, encrypted, with nothing else to install.
-
-mariadbd starts this program by itself on a node with wsrep_sst_method=rsync_tunnel
-and this file in a directory of the PATH. The commands below are for people.`
+const description = `mariadbd starts this program by itself where wsrep_sst_method=rsync_tunnel,
+to copy a node's data, encrypted. The commands below are for people.`
 
 // console is what a command talks to.
 type console struct {
