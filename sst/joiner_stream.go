@@ -30,8 +30,15 @@ func (j *joiner) stream(ctx context.Context, conn link) error {
 // newMemory makes a memory of digests. Its temporary file is made while it can be; only
 // a database of more than 32 GiB needs one.
 func (r *run) newMemory() *ext.Memory {
-	m := ext.NewMemory("")
-	if err := m.Reserve(); err != nil {
+	m := ext.NewMemory(r.settings.TmpDir)
+	err := m.Reserve()
+	if err != nil && r.settings.TmpDir != "" {
+		r.infof("tmpdir %s: %v; the system's is used", r.settings.TmpDir, err)
+		m.Close()
+		m = ext.NewMemory("")
+		err = m.Reserve()
+	}
+	if err != nil {
 		r.infof("no temporary file can be made for digests, which a large database needs: %v", err)
 	}
 	return m

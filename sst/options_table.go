@@ -38,6 +38,8 @@ var knownKeys = []knownKey{
 		meaning: "`off`: the program is not restricted to the folders that it needs ([security.md](security.md))"},
 	{name: "status-file", part: partTransfer, standard: "see below", limits: "`off`, or a file with its whole path", example: "/run/mysqld/sst-status.json",
 		meaning: "what the node's SST is doing, and how the last ten ended, in JSON"},
+	{name: "tmpdir", part: partTransfer, groups: inServerAndSST, standard: "environment `TMPDIR`, `/tmp`", limits: "directory; of several the first", example: "/var/tmp",
+		meaning: "where digests of what was sent are kept, in a file without a name, if the database is larger than 32 GiB: 1 MiB for each GiB"},
 	{name: "time", part: partTransfer, standard: "0", limits: "0, 1", example: "1", meaning: "log how long each stage took"},
 
 	{name: "precopy", part: partTransfer, roles: donorOnly, standard: "auto", limits: "`auto`, `off`", example: "off",
@@ -77,7 +79,6 @@ var knownKeys = []knownKey{
 	{name: "skip-log-bin", part: partServer, groups: inServer, limits: "no value", example: "", meaning: "no binlogs"},
 
 	{name: "wsrep-sst-auth", part: partOthers, limits: "`user:password`", example: "sst:secret", meaning: "no account is needed; the value is never shown", secret: true},
-	{name: "tmpdir", part: partOthers, groups: inServerAndSST, limits: "directories", example: "/var/tmp", meaning: "no temporary file is made: binlogs are packed while they are sent"},
 	{name: "encrypt", part: partOthers, groups: inAll, limits: "0 to 4", example: "3",
 		meaning: "of mariabackup. `1` is warned about: nothing is encrypted that way; 2, 3, 4 mean TLS, which here `tcert`, `tkey`, `tca` (and `ssl-mode`) decide on"},
 	{name: "encrypt-algo", part: partOthers, groups: inAll, example: "AES256", meaning: "for `encrypt=1`"},

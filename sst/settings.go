@@ -68,6 +68,7 @@ type Settings struct {
 	// SilenceLocked is what Silence is then.
 	Reconnect, ReconnectLocked, SilenceLocked time.Duration
 
+	TmpDir      string   // tmpdir; "" is the system's
 	StatusFiles []string // status-file: the first that can be written is used; empty: none
 
 	NoLandlock bool // landlock=off
@@ -137,6 +138,7 @@ func (l *settingsLoader) load() error {
 	l.binlog()
 	l.notData()
 	l.statusFiles()
+	l.s.TmpDir = firstDir(l.server("tmpdir").Value)
 	return nil
 }
 

@@ -202,6 +202,16 @@ func (l *settingsLoader) server(key string) mycnf.Option {
 	return o
 }
 
+// firstDir is the first of several directories separated by colons, "" if it is no
+// absolute path.
+func firstDir(list string) string {
+	dir, _, _ := strings.Cut(list, ":")
+	if !filepath.IsAbs(dir) {
+		return ""
+	}
+	return filepath.Clean(dir)
+}
+
 func byServer(key string) string { return "mariadbd's argument --" + key }
 
 // serverHas says whether an option is given to mariadbd, with a value or without.
