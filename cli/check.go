@@ -8,15 +8,12 @@ import (
 	"github.com/alecthomas/kong"
 
 	"wsrep_sst_rsync_tunnel/cli/check"
-	"wsrep_sst_rsync_tunnel/mycnf"
 )
 
 type checkCommand struct {
-	DefaultsFile        *string `name:"defaults-file" placeholder:"FILE" help:"As mariadbd is started with."`
-	DefaultsExtraFile   *string `name:"defaults-extra-file" placeholder:"FILE" help:"As mariadbd is started with."`
-	DefaultsGroupSuffix *string `name:"defaults-group-suffix" placeholder:"SUFFIX" help:"As mariadbd is started with."`
-	Method              string  `placeholder:"METHOD" enum:",rsync_tunnel,rsync,rsync_wan" default:"" help:"rsync_tunnel, rsync or rsync_wan; wsrep_sst_method of the option files if not given."`
-	Datadir             string  `placeholder:"DIR" help:"That of the option files if not given."`
+	serverFlags
+	Method  string `placeholder:"METHOD" enum:",rsync_tunnel,rsync,rsync_wan" default:"" help:"rsync_tunnel, rsync or rsync_wan; wsrep_sst_method of the option files if not given."`
+	Datadir string `placeholder:"DIR" help:"That of the option files if not given."`
 
 	Listen  optional      `placeholder:"[ADDR]" help:"Wait for check --peer of another node at the joiner's address, or at ADDR (HOST:PORT, HOST, PORT), and say what it is."`
 	Timeout time.Duration `default:"10m" help:"How long --listen waits."`
@@ -24,17 +21,6 @@ type checkCommand struct {
 
 	JSON       bool        `name:"json" help:"Print one JSON object."`
 	MysqldArgs serverWords `name:"mysqld-args" placeholder:"ARG..." help:"All that follows is mariadbd's own command line."`
-}
-
-// serverWords are all that follows a flag, dashes or not.
-type serverWords []string
-
-// Decode takes them.
-func (w *serverWords) Decode(ctx *kong.DecodeContext) error {
-	for ctx.Scan.Len() > 0 {
-		*w = append(*w, ctx.Scan.Pop().String())
-	}
-	return nil
 }
 
 // An optional flag may have a value.
@@ -88,22 +74,4 @@ func (k checkCommand) Run(c console) error {
 		return context.Cause(c)
 	}
 	return r.Err()
-}
-
-func (k checkCommand) defaults() mycnf.Args {
-	var a mycnf.Args
-	for _, d := range []struct {
-		from *string
-		to   *string
-		has  *bool
-	}{
-		{k.DefaultsFile, &a.File, &a.HasFile},
-		{k.DefaultsExtraFile, &a.ExtraFile, &a.HasExtra},
-		{k.DefaultsGroupSuffix, &a.Suffix, &a.HasSuffix},
-	} {
-		if d.from != nil {
-			*d.to, *d.has = *d.from, true
-		}
-	}
-	return a
 }

@@ -10,6 +10,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -37,8 +38,9 @@ type commands struct {
 	Check     checkCommand     `cmd:"" help:"Look at this node as an SST would, and say what is wrong."`
 	Demo      demoCommand      `cmd:"" help:"Fill one data directory from another, and compare them."`
 	Install   installCommand   `cmd:"" help:"Put the program and its method names where mariadbd looks."`
+	Status    statusCommand    `cmd:"" help:"Tell what SST this node is at; for people and probes."`
 	Uninstall uninstallCommand `cmd:"" help:"Take them away and restore what was there."`
-	Config    configCommand    `cmd:"" help:"Print the settings of an SST on this node, and where each came from."`
+	Config    configCommand    `cmd:"" help:"Print this node's settings, and where each came from."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 
 	PrintDefaults printDefaultsCommand `cmd:"" help:"Print what the option files say, as my_print_defaults does."`
@@ -55,7 +57,13 @@ and this file in a directory of the PATH. The commands below are for people.`
 type console struct {
 	context.Context
 	out io.Writer
+	err io.Writer
 }
+
+// An exitStatus ends a command that has said everything.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
 // Main runs the command that args, without the program's name, stand for, and
 // returns the exit status. Signals that end a program end the command in order.
@@ -83,10 +91,12 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	err = command.Run(console{ctx, stdout})
-	switch {
+	err = command.Run(console{ctx, stdout, stderr})
+	switch verdict, isVerdict := errors.AsType[exitStatus](err); {
 	case err == nil:
 		return exitOK
+	case isVerdict:
+		return int(verdict)
 	case ctx.Err() != nil:
 		err = fmt.Errorf("ended: %w", context.Cause(ctx))
 	}

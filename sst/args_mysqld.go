@@ -1,6 +1,10 @@
 package sst
 
-import "strings"
+import (
+	"strings"
+
+	"wsrep_sst_rsync_tunnel/mycnf"
+)
 
 // MysqldArgs is mariadbd's own command line, as it follows --mysqld-args. It is a
 // hint, used where a direct argument is missing: backquotes in it went through a
@@ -54,4 +58,22 @@ func (m MysqldArgs) Value(name string) string { return m.values[name].value }
 func (m MysqldArgs) Has(name string) bool {
 	_, ok := m.values[name]
 	return ok
+}
+
+// decideFiles takes over what decides which option files there are, where a was not
+// given it directly, as mariadbd does for an SST.
+func (m MysqldArgs) decideFiles(a *mycnf.Args) {
+	for _, d := range []struct {
+		name  string
+		value *string
+		has   *bool
+	}{
+		{"defaults-file", &a.File, &a.HasFile},
+		{"defaults-extra-file", &a.ExtraFile, &a.HasExtra},
+		{"defaults-group-suffix", &a.Suffix, &a.HasSuffix},
+	} {
+		if !*d.has && m.Has(d.name) {
+			*d.value, *d.has = m.Value(d.name), true
+		}
+	}
 }

@@ -114,6 +114,8 @@ type node struct {
 	user *syscall.Credential // nil: ours
 	line chan string         // of stdout; closed at its end
 
+	stderr *os.File // in place of the log, for the next run; nil: the log
+
 	mu  sync.Mutex
 	log bytes.Buffer
 }
@@ -164,6 +166,9 @@ func (n *node) run(command string) {
 	cmd.Env = append(append(os.Environ(), "PATH="+n.path+":"+os.Getenv("PATH"), "TMPDIR="+n.path), n.env...)
 	cmd.Dir = n.dir
 	cmd.Stderr = n
+	if n.stderr != nil {
+		cmd.Stderr = n.stderr
+	}
 	// A process that outlives the test must not keep its pipes open for ever.
 	cmd.WaitDelay = 10 * time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: n.user}

@@ -38,6 +38,14 @@ const noticeInterval = 5 * time.Second
 // lastWords is the time for telling the other side why we end.
 const lastWords = time.Second
 
+// A side whose connections break waits for the other one to say why, as long as the
+// control connection is up: a machine under load may take a while to get round to it.
+// While tables are locked it is not worth that long.
+const (
+	reasonLimit       = 10 * time.Second
+	reasonLimitLocked = 3 * time.Second
+)
+
 // errPeerLeft says that the other side closed the control connection without a
 // reason: it was killed, or its host went away.
 var errPeerLeft = errors.New("closed the connection without giving a reason")

@@ -29,12 +29,16 @@ func (d *donor) connected(ctx context.Context, f func(context.Context) error) er
 		d.bundles = true
 		return d.offered(ctx, conn, f)
 	}
-	theirs, err := d.greet(ctx, conn, hello{Control: true, Need: d.plan.Total.Allocated, Needs: d.plan.Needs()})
+	ours := d.ourTraits(ctx)
+	theirs, err := d.greet(ctx, conn, hello{Control: true, Need: d.plan.Total.Allocated, Needs: d.plan.Needs(), Traits: ours})
 	if err != nil {
 		return err
 	}
 	if theirs.Sessions > 0 {
 		d.threads = min(d.threads, theirs.Sessions)
+	}
+	for _, doubt := range doubts(theirs.Traits, ours) {
+		d.warn("joiner: " + doubt)
 	}
 	d.infof("joiner %s connected, version %s, %s; %s are free there, %s will come", peerName(d.joiner), theirs.Version,
 		conn.Peer().Version, bytesText(theirs.Free), bytesText(d.plan.Total.Allocated))
@@ -66,9 +70,13 @@ func (d *donor) controlled(ctx context.Context, conn link, f func(context.Contex
 	err := f(inner)
 	if _, broken := errors.AsType[*peerError](err); broken && inner.Err() == nil {
 		// The joiner may be telling why at this moment.
+		limit := reasonLimit
+		if d.locked.Load() {
+			limit = reasonLimitLocked
+		}
 		select {
 		case <-ended:
-		case <-time.After(lastWords):
+		case <-time.After(limit):
 		}
 	}
 	stop()

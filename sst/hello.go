@@ -63,6 +63,9 @@ type hello struct {
 	Sessions int `json:"sessions,omitempty"`
 	// PageSize is innodb_page_size, if the side knows.
 	PageSize int64 `json:"page_size,omitempty"`
+	// Traits is what else decides whether the joiner can live on the donor's data
+	// (on the control connection).
+	Traits traits `json:"traits,omitzero"`
 
 	// Refused is the reason why the joiner will not take this SST.
 	Refused string `json:"refused,omitempty"`
@@ -118,6 +121,9 @@ func parseHello(line []byte, role string) (hello, error) {
 	}
 	if h.ID != "" && (len(h.ID) != idLength || strings.Trim(h.ID, "0123456789abcdef") != "") {
 		return hello{}, fmt.Errorf("hello of the other side: the id %.40s is none", plain(h.ID))
+	}
+	if err := h.Traits.clean(); err != nil {
+		return hello{}, err
 	}
 	for name, n := range h.Needs {
 		if n < 0 {

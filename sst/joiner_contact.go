@@ -31,6 +31,16 @@ func (c *contact) resumes() bool {
 	return c.id != ""
 }
 
+// patience is how long the donor's reason for a failure is waited for.
+func (c *contact) patience() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conn != nil {
+		return reasonLimit
+	}
+	return lastWords
+}
+
 // admits refuses a connection of another SST.
 func (c *contact) admits(h hello) error {
 	c.mu.Lock()

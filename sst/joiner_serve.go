@@ -205,7 +205,8 @@ func (j *joiner) controlled(ctx context.Context, conn *arrived, h hello) error {
 	j.infof("donor %s connected, version %s", peerName(peer), h.Version)
 	j.expected.Store(h.Need)
 	answer := j.hello()
-	refused := j.fits(ctx, h)
+	answer.Traits = j.ourTraits(ctx)
+	refused := j.fits(ctx, h, answer.Traits)
 	if refused != nil {
 		answer.Refused = refused.Error()
 	} else if free, err := j.dir.free(); err == nil {

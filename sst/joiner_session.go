@@ -133,9 +133,15 @@ func listBytes(l *flist.List) (sum int64) {
 }
 
 // fits is our verdict on what a donor of ours announces.
-func (j *joiner) fits(ctx context.Context, h hello) error {
+func (j *joiner) fits(ctx context.Context, h hello, traits traits) error {
 	if ours := j.settings.PageSize; h.PageSize != 0 && h.PageSize != ours {
 		return advise(fmt.Errorf("the donor has innodb_page_size=%d, this node has %d", h.PageSize, ours), "it must be the same on all nodes")
+	}
+	if err := misfit(traits, h.Traits); err != nil {
+		return err
+	}
+	for _, d := range doubts(traits, h.Traits) {
+		j.warn(d)
 	}
 	need := h.Needs
 	if need == nil {
@@ -155,7 +161,7 @@ func (j *joiner) check(ctx context.Context, need map[string]int64) error {
 	if err := j.grastate.wait(ctx, j.say); err != nil {
 		return err
 	}
-	return j.dir.fits(ctx, need, j.warn)
+	return j.dir.fits(ctx, need, j.settings.gcachePage, j.warn)
 }
 
 // end draws the conclusion from a session. Its error ends the SST.
@@ -187,7 +193,7 @@ func (s *joinerSession) end(ctx context.Context, err error) error {
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-time.After(lastWords):
+	case <-time.After(s.contact.patience()):
 	}
 	return fail(exitPipe, fmt.Errorf("donor %s: %w", peerName(s.peer), err))
 }

@@ -112,7 +112,12 @@ func (r *run) whole() (err error) {
 	case errors.Is(err, errServerGone):
 		return fail(exitPipe, err)
 	case err != nil:
-		r.log.Warningf("%v: its end will not be noticed", err)
+		r.log.Warningf("%v: its end will be noticed by its socket only", err)
+		watchers.Go(func() {
+			if err := r.watch.waitSocket(ctx, r.args.Socket); err != nil {
+				cancel(fail(exitPipe, err))
+			}
+		})
 	default:
 		watchers.Go(func() {
 			if err := r.watch.wait(ctx, server); err != nil {
@@ -136,6 +141,9 @@ func (r *run) whole() (err error) {
 	}
 	defer r.root.Close()
 	defer func() { r.end(err) }()
+	if err := l.clearLeftovers(r.root); err != nil {
+		return err
+	}
 	here := presence{root: r.root, pid: os.Getpid(), progress: r.args.Role == Joiner}
 	defer func() {
 		if e := here.end(); e != nil {
@@ -157,6 +165,7 @@ func (r *run) role(ctx context.Context) error {
 	}
 	r.begin()
 	defer r.sayOnSignal(ctx)()
+	r.serverSeries() // as long as its program can be read
 	return whole(ctx)
 }
 

@@ -150,6 +150,8 @@ func TestEffectiveSettings(t *testing.T) {
 		"aria-log-dir-path | /aria | argument --aria-log-dir-path", "innodb-data-file-path | ibdata* | default",
 		"innodb-page-size | 4k | mariadbd's argument --innodb-page-size | 4096 bytes",
 		"log-bin | /var/lib/mysql/b | my.cnf:3", "log-bin-index | /var/lib/mysql/b.index | default", "log-basename |  | default", "socket |  | default", "wsrep-sst-donor-rejects-queries | off | default", "skip-log-bin |  | default",
+		"lower-case-table-names | 0 | default", "innodb-undo-tablespaces |  | default", "innodb-encrypt-log | off | default", "innodb-encrypt-tables | off | default",
+		"plugin-load |  | default", "plugin-load-add |  | default", "wsrep-provider-options |  | default",
 	}
 	others := slices.IndexFunc(got, func(l string) bool { return strings.HasPrefix(l, "wsrep-sst-auth") })
 	if others < 0 {

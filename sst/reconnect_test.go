@@ -29,6 +29,10 @@ type wire struct {
 	bytes int64 // towards the joiner
 	every int64 // cut all connections each time so many bytes have passed; 0: never
 	left  int   // such cuts
+
+	// passed is called with the bytes that have gone towards the joiner, before more go
+	// in either direction: it may hold them up.
+	passed func(total int64)
 }
 
 func newWire(t *testing.T, port int) *wire {
@@ -73,7 +77,7 @@ func (w *wire) carry(c net.Conn) {
 	w.mu.Unlock()
 	back := make(chan struct{})
 	go func() {
-		io.Copy(c, far)
+		io.Copy(io.MultiWriter(c, backwards{w}), far)
 		c.(*net.TCPConn).CloseWrite()
 		close(back)
 	}()
@@ -91,9 +95,26 @@ func (w *wire) Write(p []byte) (int, error) {
 	if cut {
 		w.left--
 	}
+	total, passed := w.bytes, w.passed
 	w.mu.Unlock()
 	if cut {
 		w.cut()
+	}
+	if passed != nil {
+		passed(total)
+	}
+	return len(p), nil
+}
+
+// backwards is what goes towards the donor: it is not counted.
+type backwards struct{ w *wire }
+
+func (b backwards) Write(p []byte) (int, error) {
+	b.w.mu.Lock()
+	total, passed := b.w.bytes, b.w.passed
+	b.w.mu.Unlock()
+	if passed != nil {
+		passed(total)
 	}
 	return len(p), nil
 }

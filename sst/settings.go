@@ -68,7 +68,10 @@ type Settings struct {
 	// SilenceLocked is what Silence is then.
 	Reconnect, ReconnectLocked, SilenceLocked time.Duration
 
-	TmpDir      string   // tmpdir; "" is the system's
+	TmpDir     string // tmpdir; "" is the system's
+	traits     traits
+	gcachePage int64 // what the provider may need at a time beside the data; 0: elsewhere
+
 	StatusFiles []string // status-file: the first that can be written is used; empty: none
 
 	NoLandlock bool // landlock=off
@@ -114,6 +117,7 @@ func LoadSettings(a Args, o mycnf.LoadOptions) (*Settings, error) {
 	l := &settingsLoader{args: a, files: files, version: o.ServerVersion, env: o.LookupEnv, found: map[string]Setting{}}
 	l.s.host = a.Address.Host
 	l.s.Warnings = append(l.s.Warnings, files.Warnings()...)
+	l.statusFiles() // whatever else is wrong, that is to be told there
 	err = l.load()
 	l.s.effective = l.inOrder()
 	return &l.s, fail(exitInvalid, err)
@@ -137,8 +141,9 @@ func (l *settingsLoader) load() error {
 	}
 	l.binlog()
 	l.notData()
-	l.statusFiles()
 	l.s.TmpDir = firstDir(l.server("tmpdir").Value)
+	l.traits()
+	l.reserve()
 	return nil
 }
 

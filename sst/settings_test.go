@@ -57,7 +57,7 @@ func TestDefaultSettings(t *testing.T) {
 		Precopy: true, PrecopyRounds: 6, PrecopyMaxTime: time.Hour,
 		Reconnect: 60 * time.Second, ReconnectLocked: 10 * time.Second, SilenceLocked: 60 * time.Second,
 	}
-	want.host = "h"
+	want.host, want.gcachePage = "h", defaultGcachePage
 	want.StatusFiles = got.StatusFiles // of TestWhereTheStatusFileIs
 	got.effective = nil                // they have a test of their own
 	if !reflect.DeepEqual(got, want) {

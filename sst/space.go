@@ -31,11 +31,16 @@ func freeSpace(root *os.Root) (int64, error) {
 type shortage struct {
 	dir               string
 	need, free, reuse int64
+	reserve           int64 // counted in need
 }
 
 func (s shortage) Error() string {
-	return fmt.Sprintf("not enough space for %s: %s would come, %s are free and %s would be written over",
-		s.dir, bytesText(s.need), bytesText(s.free), bytesText(s.reuse))
+	text := fmt.Sprintf("not enough space for %s: %s would come, %s are free and %s would be written over",
+		s.dir, bytesText(s.need-s.reserve), bytesText(s.free), bytesText(s.reuse))
+	if s.reserve > 0 && s.need-s.reserve <= s.free+s.reuse {
+		text += fmt.Sprintf("; %s must stay free for the transactions that come meanwhile (gcache.page_size, at most a tenth of the data)", bytesText(s.reserve))
+	}
+	return text
 }
 
 func (s shortage) Hint() string { return "make room on this file system; nothing was changed" }
@@ -51,8 +56,9 @@ var errCount = fmt.Errorf("not counted within %v", countLimit)
 // systems of the places. What is there and would be written over or removed counts
 // as room, but only if it must: finding it out takes a walk. A walk that takes too
 // long decides nothing: the disk may turn out to be full, but most likely this is a
-// member that is filled again.
-func (d *datadir) fits(ctx context.Context, need map[string]int64, warn func(string)) error {
+// member that is filled again. page is what the provider may need beside it, in the
+// data directory.
+func (d *datadir) fits(ctx context.Context, need map[string]int64, page int64, warn func(string)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, countLimit, errCount)
 	defer cancel()
 	byDev := map[uint64]int64{}
@@ -65,6 +71,11 @@ func (d *datadir) fits(ctx context.Context, need map[string]int64, warn func(str
 			continue
 		}
 		delete(byDev, p.dev) // once per file system
+		reserve := int64(0)
+		if p.dev == d.places[0].dev {
+			reserve = leave(page, want)
+		}
+		want += reserve
 		free, err := d.disk.space(p.root)
 		if err != nil {
 			return err
@@ -81,7 +92,7 @@ func (d *datadir) fits(ctx context.Context, need map[string]int64, warn func(str
 			return err
 		}
 		if want > free+reuse {
-			return shortage{dir: p.dir, need: want, free: free, reuse: reuse}
+			return shortage{dir: p.dir, need: want, free: free, reuse: reuse, reserve: reserve}
 		}
 	}
 	return nil

@@ -33,11 +33,15 @@ func (l *settingsLoader) statusFiles() {
 		}
 		return
 	}
-	if filepath.IsAbs(socket) && !inside(filepath.Dir(socket), l.s.Places.Datadir) {
+	datadir := filepath.Clean(l.args.Datadir)
+	if real, err := filepath.EvalSymlinks(datadir); err == nil {
+		datadir = real // whatever the path was that led to it
+	}
+	if filepath.IsAbs(socket) && !inside(filepath.Dir(socket), l.args.Datadir) && !inside(filepath.Dir(socket), datadir) {
 		l.s.StatusFiles = append(l.s.StatusFiles, strings.TrimSuffix(socket, filepath.Ext(socket))+".sst-status.json")
 	}
 	h := fnv.New64a()
-	h.Write([]byte(filepath.Clean(l.s.Places.Datadir)))
+	h.Write([]byte(datadir))
 	l.s.StatusFiles = append(l.s.StatusFiles, filepath.Join(os.TempDir(), fmt.Sprintf("wsrep_sst-status-%016x.json", h.Sum64())))
 	l.record(key, strings.Join(l.s.StatusFiles, ", else "), byDefault)
 }

@@ -58,7 +58,7 @@ func (s Survey) Room(ctx context.Context, needs map[string]int64, warn func(stri
 	if free, err = d.free(); err != nil {
 		return 0, err
 	}
-	return free, d.fits(ctx, needs, warn)
+	return free, d.fits(ctx, needs, s.Settings.gcachePage, warn)
 }
 
 // IsShortage says that an error of [Survey.Room] is about space, and not about looking
@@ -91,7 +91,7 @@ type Leftovers struct {
 // Leftovers looks for them.
 func (s Survey) Leftovers() (Leftovers, error) {
 	var found Leftovers
-	signs := []string{pidFile, progressFile, flushedFile, failedFile, "rsync_tunnel_sst_complete", "rsync_sst_complete", plan.BinlogArchive}
+	stale := append([]string{pidFile}, signs...)
 	var seen []string
 	for _, kind := range plan.Roots {
 		dir := s.Settings.Places.Dir(kind)
@@ -111,7 +111,7 @@ func (s Survey) Leftovers() (Leftovers, error) {
 			switch {
 			case strings.HasPrefix(name, newPrefix) || strings.HasPrefix(name, oldPrefix):
 				found.Waiting = append(found.Waiting, filepath.Join(dir, name))
-			case kind == plan.DataDir && slices.Contains(signs, name):
+			case kind == plan.DataDir && slices.Contains(stale, name):
 				found.Stale = append(found.Stale, filepath.Join(dir, name))
 			}
 		}
