@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 )
 
 // The test binary is the program itself when it is called by its name: so what is
@@ -27,11 +28,20 @@ func TestCommandLine(t *testing.T) {
 			e.Setenv("PLAIN_TMPDIR", os.TempDir())
 			e.Setenv("PORT", fmt.Sprint(freePort()))
 			e.Setenv("TMPDIR", filepath.Join(e.WorkDir, ".tmp"))
+			e.Setenv("OLDPATH", os.Getenv("PATH"))
+			program, err := exec.LookPath("wsrep_sst_rsync_tunnel")
+			if err != nil {
+				return err
+			}
+			e.Setenv("PROGRAM", program)
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
-			if cond == "mariadb" {
+			switch cond {
+			case "mariadb":
 				return os.Getenv("E2E_REQUIRE_PEERS") == "1" || hasMariaDB(), nil
+			case "long":
+				return os.Getenv("E2E_LONG") == "1", nil
 			}
 			return false, errors.New("unknown condition " + cond)
 		},
@@ -101,6 +111,75 @@ func TestASignalEndsADemoAndCleansUp(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The bench mode at a terminal: there is progress, and a signal in the middle of a copy
+// leaves nothing behind.
+func TestASignalEndsABenchAndCleansUp(t *testing.T) {
+	program, err := exec.LookPath("wsrep_sst_rsync_tunnel")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mark := "DEMO_MARK=" + t.TempDir()
+	tmp := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), program, "bench", "--mb", "64", "--runs", "50")
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, mark)
+	terminal, other := openTerminal(t)
+	cmd.Stderr = other
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	other.Close()
+	said, signalled := "", false
+	for b := make([]byte, 1000); ; {
+		n, err := terminal.Read(b)
+		said += string(b[:n])
+		if !signalled && strings.Contains(said, "round 1 of 50: tls ...") {
+			signalled = true
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err != nil { // the other end is closed
+			break
+		}
+	}
+	err = cmd.Wait()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
+		t.Errorf("ended with %v\n%s", err, said)
+	}
+	if !strings.Contains(said, "warming up ...") || !strings.Contains(said, "ended: terminated") {
+		t.Errorf("says %q", said)
+	}
+	if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v (%v)", left, err)
+	}
+	if left := processesWith(t, mark); left != "" {
+		t.Errorf("still run:\n%s", left)
+	}
+}
+
+// openTerminal opens both ends of a new pseudoterminal.
+func openTerminal(t *testing.T) (master, terminal *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("NOT TESTED: no pseudoterminals here: %v", err)
+	}
+	t.Cleanup(func() { master.Close() })
+	fd := int(master.Fd())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return master, terminal
 }
 
 // processesWith lists the processes that have a word in their environment.

@@ -37,6 +37,8 @@ const (
 type commands struct {
 	Check     checkCommand     `cmd:"" help:"Look at this node as an SST would, and say what is wrong."`
 	Demo      demoCommand      `cmd:"" help:"Fill one data directory from another, and compare them."`
+	Bench     benchCommand     `cmd:"" help:"Measure what this host can do, and what limits it."`
+	BenchEnd  benchEndCommand  `cmd:"" name:"bench-end" hidden:"" help:"One end of a limit that bench measures."`
 	Install   installCommand   `cmd:"" help:"Put the program and its method names where mariadbd looks."`
 	Status    statusCommand    `cmd:"" help:"Tell what SST this node is at; for people and probes."`
 	Uninstall uninstallCommand `cmd:"" help:"Take them away and restore what was there."`
@@ -56,8 +58,8 @@ and this file in a directory of the PATH. The commands below are for people.`
 // console is what a command talks to.
 type console struct {
 	context.Context
-	out io.Writer
-	err io.Writer
+	in       io.Reader
+	out, err io.Writer
 }
 
 // An exitStatus ends a command that has said everything.
@@ -91,7 +93,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	err = command.Run(console{ctx, stdout, stderr})
+	err = command.Run(console{ctx, stdin, stdout, stderr})
 	switch verdict, isVerdict := errors.AsType[exitStatus](err); {
 	case err == nil:
 		return exitOK

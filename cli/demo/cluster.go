@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"wsrep_sst_rsync_tunnel/bench/mariadbd"
 )
 
 // A clusterDemo is the demo with two real servers.
 type clusterDemo struct {
 	Options
-	folder        *folder
+	folder        *mariadbd.Folder
 	mariadb       *mariadb
 	donor, joiner *node
 }
@@ -35,12 +37,12 @@ func RunCluster(ctx context.Context, o Options) error {
 // run does it in a folder in temporary.
 func (d *clusterDemo) run(ctx context.Context, temporary string) (err error) {
 	// Two data directories with logs and caches; InnoDB takes more room than rows do.
-	d.folder, err = newFolder(temporary, d.Keep, (int64(d.Megabytes)*4+1024)<<20)
+	d.folder, err = mariadbd.NewFolder(temporary, "sst-demo-", d.Keep, (int64(d.Megabytes)*4+1024)<<20)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		err = errors.Join(err, d.folder.end(func(s string) { d.say("%s", s) }))
+		err = errors.Join(err, d.folder.End(func(s string) { d.say("%s", s) }))
 	}()
 	// mariadbd aborts when an SST fails: no core files.
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
@@ -84,11 +86,11 @@ func (d *clusterDemo) whole(ctx context.Context) error {
 
 // prepare makes everything but processes.
 func (d *clusterDemo) prepare(ctx context.Context) error {
-	bin, err := d.folder.install(d.Program, d.mariadb.switched)
+	bin, err := d.folder.Install(d.Program, d.mariadb.switched)
 	if err != nil {
 		return err
 	}
-	certs, err := newCertificates(d.folder, host, "node1", "node2")
+	certs, err := mariadbd.NewCertificates(d.folder, mariadbd.Host, "node1", "node2")
 	if err != nil {
 		return err
 	}

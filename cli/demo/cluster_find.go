@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"wsrep_sst_rsync_tunnel/bench/mariadbd"
 )
 
 // mariadb is the installation that a cluster is made of.
@@ -57,7 +59,7 @@ func findMariaDB(programs, galera string) (*mariadb, error) {
 		missing = append(missing, "libgalera_smm.so")
 	}
 	if len(missing) > 0 {
-		return nil, advise(fmt.Errorf("%w: %s not found", errNoMariaDB, strings.Join(missing, ", ")),
+		return nil, mariadbd.Advise(fmt.Errorf("%w: %s not found", errNoMariaDB, strings.Join(missing, ", ")),
 			"install them (Debian: mariadb-server galera-4), or take the demo without --cluster, which needs nothing")
 	}
 	// mariadbd puts its own bin directory first in PATH, where another program of our
@@ -84,7 +86,7 @@ func (m *mariadb) findUser() error {
 	}
 	u, err := user.Lookup("mysql")
 	if err != nil {
-		return advise(fmt.Errorf("mariadbd does not run as root, and there is nobody else to run it as: %w", err), "call the demo as an ordinary user")
+		return mariadbd.Advise(fmt.Errorf("mariadbd does not run as root, and there is nobody else to run it as: %w", err), "call the demo as an ordinary user")
 	}
 	uid, err1 := strconv.Atoi(u.Uid)
 	gid, err2 := strconv.Atoi(u.Gid)

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"wsrep_sst_rsync_tunnel/bench/mariadbd"
 )
 
 // A node is one mariadbd of a demo's cluster.
@@ -26,11 +28,11 @@ type node struct {
 	bin   string // where our program is
 }
 
-func newNode(f *folder, m *mariadb, name, bin string) (*node, error) {
-	n := &node{mariadb: m, name: name, dir: f.path(name), sock: f.path(name, "sock"), bin: bin}
+func newNode(f *mariadbd.Folder, m *mariadb, name, bin string) (*node, error) {
+	n := &node{mariadb: m, name: name, dir: f.Path(name), sock: f.Path(name, "sock"), bin: bin}
 	const most = 107 // bytes of a socket's path (sockaddr_un)
 	if len(n.sock) > most {
-		return nil, advise(fmt.Errorf("socket %s: the path is longer than %d bytes", n.sock, most), hintTemp)
+		return nil, mariadbd.Advise(fmt.Errorf("socket %s: the path is longer than %d bytes", n.sock, most), mariadbd.HintTemp)
 	}
 	for _, dir := range []string{n.dir, n.path("data"), n.path("tmp")} {
 		if err := errors.Join(os.Mkdir(dir, 0o750), m.own(dir)); err != nil {
@@ -39,7 +41,7 @@ func newNode(f *folder, m *mariadb, name, bin string) (*node, error) {
 	}
 	for _, port := range []*int{&n.ports.sql, &n.ports.group, &n.ports.ist, &n.ports.sst} {
 		var err error
-		if *port, err = freePort(); err != nil {
+		if *port, err = mariadbd.FreePort(); err != nil {
 			return nil, err
 		}
 	}
@@ -50,30 +52,30 @@ func (n *node) path(name string) string { return filepath.Join(n.dir, name) }
 
 // configure writes the option file of a member of the cluster that others make up,
 // too.
-func (n *node) configure(c *certificates, weight int, others ...*node) error {
-	members := []string{fmt.Sprintf("%s:%d", host, n.ports.group)}
+func (n *node) configure(c *mariadbd.Certificates, weight int, others ...*node) error {
+	members := []string{fmt.Sprintf("%s:%d", mariadbd.Host, n.ports.group)}
 	for _, o := range others {
-		members = append(members, fmt.Sprintf("%s:%d", host, o.ports.group))
+		members = append(members, fmt.Sprintf("%s:%d", mariadbd.Host, o.ports.group))
 	}
 	lines := []string{
 		"[mysqld]",
 		"datadir=" + n.path("data"), "socket=" + n.sock, "pid_file=" + n.path("pid"), "log_error=" + n.path("error.log"), "tmpdir=" + n.path("tmp"),
-		"bind_address=" + host, "port=" + strconv.Itoa(n.ports.sql), "skip_name_resolve",
+		"bind_address=" + mariadbd.Host, "port=" + strconv.Itoa(n.ports.sql), "skip_name_resolve",
 		"binlog_format=ROW", "innodb_autoinc_lock_mode=2",
 		// Small, and quick to start; what is lost with the power is no loss here.
 		"innodb_buffer_pool_size=128M", "innodb_log_file_size=48M", "innodb_flush_log_at_trx_commit=0", "aria_log_file_size=8M", "performance_schema=OFF",
 		"wsrep_on=ON", "wsrep_provider=" + n.galera,
 		fmt.Sprintf(`wsrep_provider_options="gmcast.listen_addr=tcp://%s:%d;ist.recv_addr=%s:%d;pc.weight=%d;gcache.size=64M"`,
-			host, n.ports.group, host, n.ports.ist, weight),
+			mariadbd.Host, n.ports.group, mariadbd.Host, n.ports.ist, weight),
 		"wsrep_cluster_address=gcomm://" + strings.Join(members, ","), "wsrep_cluster_name=" + filepath.Base(filepath.Dir(n.dir)),
-		"wsrep_node_name=" + n.name, "wsrep_node_address=" + host,
-		"wsrep_sst_method=rsync_tunnel", fmt.Sprintf("wsrep_sst_receive_address=%s:%d", host, n.ports.sst),
-		"", "[sst]", "tca=" + c.all, "tcert=" + c.bundles[n.name], "",
+		"wsrep_node_name=" + n.name, "wsrep_node_address=" + mariadbd.Host,
+		"wsrep_sst_method=rsync_tunnel", fmt.Sprintf("wsrep_sst_receive_address=%s:%d", mariadbd.Host, n.ports.sst),
+		"", "[sst]", "tca=" + c.All, "tcert=" + c.Bundles[n.name], "",
 	}
-	if err := n.own(c.bundles[n.name]); err != nil {
+	if err := n.own(c.Bundles[n.name]); err != nil {
 		return err
 	}
-	return writeFile(n.path("my.cnf"), []byte(strings.Join(lines, "\n")), 0o644)
+	return mariadbd.WriteFile(n.path("my.cnf"), []byte(strings.Join(lines, "\n")), 0o644)
 }
 
 // create makes the database of a new server.
@@ -91,7 +93,7 @@ func (n *node) create(ctx context.Context) error {
 		const most = 2000 // its advice comes last, and is long
 		err = fmt.Errorf("%s: %w\n%.*s", n.install, err, most, out)
 		if n.switched {
-			return advise(err, "if it was not permitted something: the user "+n.userName+" has to be able to enter the temporary directory; else "+hintTemp)
+			return mariadbd.Advise(err, "if it was not permitted something: the user "+n.userName+" has to be able to enter the temporary directory; else "+mariadbd.HintTemp)
 		}
 		return err
 	}

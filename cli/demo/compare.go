@@ -8,8 +8,8 @@ import (
 	"strings"
 	"sync"
 
-	"wsrep_sst_rsync_tunnel/cli/demo/lookalike"
-	"wsrep_sst_rsync_tunnel/cli/demo/tree"
+	"wsrep_sst_rsync_tunnel/bench/lookalike"
+	"wsrep_sst_rsync_tunnel/bench/tree"
 )
 
 // maxShown is how many differences are listed.

@@ -8,7 +8,8 @@ import (
 	"os/exec"
 	"time"
 
-	"wsrep_sst_rsync_tunnel/cli/demo/tree"
+	"wsrep_sst_rsync_tunnel/bench/mariadbd"
+	"wsrep_sst_rsync_tunnel/bench/tree"
 )
 
 // besideCp says how long the SST took, and how long cp takes to copy the same
@@ -18,11 +19,11 @@ func (d *demo) besideCp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	copying, lock := d.times.between(connected, copied), d.times.between(locked, unlocked)
+	copying, lock := d.times.between(mariadbd.Connected, mariadbd.Copied), d.times.between(mariadbd.Locked, mariadbd.Unlocked)
 	d.say("")
 	d.say("copy   %6.2f s, %s, encrypted and verified; the donor was locked for %.2f s", copying.Seconds(), rate(size, copying), lock.Seconds())
-	d.say("       %6.2f s for the whole SST, with all on the joiner's disk", d.times.between(started, done).Seconds())
-	if err := syncAll(d.folder.dir); err != nil {
+	d.say("       %6.2f s for the whole SST, with all on the joiner's disk", d.times.between(mariadbd.Started, mariadbd.Done).Seconds())
+	if err := syncAll(d.folder.Dir); err != nil {
 		return err
 	}
 	cp, synced, err := d.cp(ctx)
@@ -50,7 +51,7 @@ func (d *demo) copied(ctx context.Context) (int64, error) {
 // cp runs the real one on the donor's data directory, and then writes it to the
 // disk, as an SST does before it is done.
 func (d *demo) cp(ctx context.Context) (copying, syncing time.Duration, err error) {
-	to := d.folder.path("cp")
+	to := d.folder.Path("cp")
 	defer os.RemoveAll(to)
 	cmd := exec.CommandContext(ctx, "cp", "-r", d.donor.datadir.Dir, to)
 	began := time.Now()
@@ -58,6 +59,6 @@ func (d *demo) cp(ctx context.Context) (copying, syncing time.Duration, err erro
 		return 0, 0, fmt.Errorf("%w %.200s", err, out)
 	}
 	copying = time.Since(began)
-	err = syncAll(d.folder.dir)
+	err = syncAll(d.folder.Dir)
 	return copying, time.Since(began) - copying, err
 }

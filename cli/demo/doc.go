@@ -5,14 +5,12 @@
 // a real cluster of two nodes ([RunCluster]).
 //
 // It promises:
-//   - The program is started as mariadbd starts it: the same command line through
-//     sh, umask, working directory, descriptors and environment; and it is answered
-//     as mariadbd answers (sst-contract.md).
 //   - No error means that everything was compared and is equal.
 //   - Everything happens in one temporary folder and on the loopback address. When
 //     it returns, for whatever reason, no process is left, and no folder unless it
 //     was asked to be kept.
 //
-// It leaves to others: what a data directory looks like and what becomes of each of
-// its names (lookalike), how two trees differ (tree), and flags.
+// It leaves to others: how mariadbd starts the program and answers it
+// (bench/mariadbd), what a data directory looks like and what becomes of each of its
+// names (bench/lookalike), how two trees differ (tree), and flags.
 package demo

@@ -5,24 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/user"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"wsrep_sst_rsync_tunnel/cli/demo/lookalike"
-	"wsrep_sst_rsync_tunnel/cli/demo/tree"
+	"wsrep_sst_rsync_tunnel/bench/lookalike"
+	"wsrep_sst_rsync_tunnel/bench/mariadbd"
+	"wsrep_sst_rsync_tunnel/bench/tree"
 )
-
-// host is what the nodes are called.
-const host = "127.0.0.1"
 
 // Options of a demo.
 type Options struct {
@@ -35,7 +30,7 @@ type Options struct {
 // A demo of the look-alike.
 type demo struct {
 	Options
-	folder        *folder
+	folder        *mariadbd.Folder
 	owners        lookalike.Owners
 	grace         time.Duration // for a program to end by itself
 	donor, joiner *side
@@ -59,12 +54,12 @@ func Run(ctx context.Context, o Options) error {
 // run does it in a folder in temporary.
 func (d *demo) run(ctx context.Context, temporary string) (err error) {
 	// Both sides, the joiner's old files, and what cp makes.
-	d.folder, err = newFolder(temporary, d.Keep, (int64(d.Megabytes)*4+64)<<20)
+	d.folder, err = mariadbd.NewFolder(temporary, "sst-demo-", d.Keep, (int64(d.Megabytes)*4+64)<<20)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		err = errors.Join(err, d.folder.end(func(s string) { d.say("%s", s) }))
+		err = errors.Join(err, d.folder.End(func(s string) { d.say("%s", s) }))
 	}()
 	outer := ctx
 	ctx, cancel := context.WithTimeoutCause(ctx, limit(d.Megabytes), fmt.Errorf("not done after %v", limit(d.Megabytes)))
@@ -72,15 +67,15 @@ func (d *demo) run(ctx context.Context, temporary string) (err error) {
 	if err := d.prepare(ctx); err != nil {
 		return err
 	}
-	defer d.donor.log.Close()
-	defer d.joiner.log.Close()
+	defer d.donor.Close()
+	defer d.joiner.Close()
 	if err = d.transfer(ctx); err == nil {
 		err = d.compare(ctx)
 	}
 	if err != nil {
 		if outer.Err() == nil { // nobody ended it
-			d.joiner.tail(d.Out)
-			d.donor.tail(d.Out)
+			d.joiner.Tail(d.Out)
+			d.donor.Tail(d.Out)
 		}
 		return err
 	}
@@ -119,33 +114,33 @@ func owners() lookalike.Owners {
 func (d *demo) prepare(ctx context.Context) error {
 	began := time.Now()
 	size := lookalike.Size{Megabytes: d.Megabytes}
-	donor, err := lookalike.NewDonor(d.folder.path("donor"), size, d.owners)
+	donor, err := lookalike.NewDonor(d.folder.Path("donor"), size, d.owners)
 	if err != nil {
 		return err
 	}
-	joiner, err := lookalike.NewJoiner(d.folder.path("joiner"), size, d.owners)
+	joiner, err := lookalike.NewJoiner(d.folder.Path("joiner"), size, d.owners)
 	if err != nil {
 		return err
 	}
-	certs, err := newCertificates(d.folder, host, "donor", "joiner")
+	certs, err := mariadbd.NewCertificates(d.folder, mariadbd.Host, "donor", "joiner")
 	if err != nil {
 		return err
 	}
-	bin, err := d.folder.install(d.Program, false)
+	bin, err := d.folder.Install(d.Program, false)
 	if err != nil {
 		return err
 	}
-	if d.donor, err = newSide(d.folder, "donor", donor, certs, bin, d.grace); err != nil {
+	if d.donor, err = d.side("donor", donor, certs, bin); err != nil {
 		return err
 	}
-	if d.joiner, err = newSide(d.folder, "joiner", joiner, certs, bin, d.grace); err != nil {
+	if d.joiner, err = d.side("joiner", joiner, certs, bin); err != nil {
 		return err
 	}
 	if d.had, err = d.read(ctx, d.joiner, tree.Options{Content: true}); err != nil {
 		return err
 	}
 	// Otherwise the disks are busy with our own doing while time is taken.
-	if err := syncAll(d.folder.dir); err != nil {
+	if err := syncAll(d.folder.Dir); err != nil {
 		return err
 	}
 	sent, err := d.read(ctx, d.donor, tree.Options{})
@@ -171,78 +166,28 @@ func (d *demo) read(ctx context.Context, s *side, o tree.Options) (tree.Tree, er
 	return tree.Read(ctx, s.datadir.Dir, o)
 }
 
+// A side is one of the two nodes, and what is in its data directory.
+type side struct {
+	*mariadbd.Side
+	datadir *lookalike.Datadir
+}
+
+func (d *demo) side(name string, datadir *lookalike.Datadir, certs *mariadbd.Certificates, bin string) (*side, error) {
+	s, err := mariadbd.NewSide(d.folder, mariadbd.SideOptions{Name: name, Datadir: datadir.Dir, Certificates: certs, Bin: bin, Grace: d.grace})
+	return &side{s, datadir}, err
+}
+
 // transfer is the SST: two mariadbd, each with its program.
 func (d *demo) transfer(ctx context.Context) error {
-	port, err := freePort()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	address := make(chan string, 1)
-	joinerOver, donorOver := make(chan struct{}), make(chan struct{})
-	both := failures{patience: d.grace}
-	var nodes sync.WaitGroup
-	nodes.Go(func() {
-		err := d.joiner.joins(ctx, port, d.times, func(offer string) error {
-			d.times.mark(ready, "joiner at "+offer)
-			address <- offer
-			return d.positionGivenUp(ctx)
-		})
-		if err == nil {
-			d.times.mark(done, "joiner, everything is on its disk")
-		}
-		close(joinerOver)
-		both.node(err, donorOver, cancel)
-	})
-	nodes.Go(func() {
-		var err error
-		select {
-		case <-joinerOver:
-		case offer := <-address:
-			err = d.donor.gives(ctx, offer, d.times, func() error { return d.lock(ctx) })
-		}
-		close(donorOver)
-		both.node(err, joinerOver, cancel)
-	})
-	nodes.Wait()
-	return context.Cause(ctx)
-}
-
-// failures keeps the first failure of two nodes.
-type failures struct {
-	patience time.Duration
-
-	mu    sync.Mutex
-	first error
-}
-
-// node ends the demo if a node failed, but lets the other one find out by itself:
-// its log then says how it took that.
-func (f *failures) node(err error, other <-chan struct{}, cancel context.CancelCauseFunc) {
-	if err == nil {
-		return
-	}
-	f.mu.Lock()
-	if f.first == nil {
-		f.first = err
-	}
-	err = f.first
-	f.mu.Unlock()
-	patience := time.NewTimer(f.patience)
-	defer patience.Stop()
-	select {
-	case <-other:
-	case <-patience.C:
-	}
-	cancel(err)
+	s := mariadbd.SST{Donor: d.donor.Side, Joiner: d.joiner.Side, Patience: d.grace, Mark: d.times.mark, Ready: d.positionGivenUp, Lock: d.lock}
+	return s.Run(ctx)
 }
 
 // positionGivenUp notes the one change that mariadbd itself makes at the joiner.
 func (d *demo) positionGivenUp(ctx context.Context) error {
-	t, err := tree.Read(ctx, filepath.Join(d.joiner.datadir.Dir, positionFile), tree.Options{Content: true})
+	t, err := tree.Read(ctx, filepath.Join(d.joiner.datadir.Dir, mariadbd.PositionFile), tree.Options{Content: true})
 	if err == nil {
-		d.had[positionFile] = t["."]
+		d.had[mariadbd.PositionFile] = t["."]
 	}
 	return err
 }
@@ -258,21 +203,5 @@ func (d *demo) lock(ctx context.Context) error {
 	}
 	// Not the files that are there only while an SST runs.
 	d.held = held.Only(func(name string) bool { return name == "." || d.donor.datadir.Fate(name) != 0 })
-	d.times.mark(locked, "donor")
-	return d.donor.flushed()
-}
-
-// freePort finds a port that nobody listens on, below those that the kernel gives
-// to outgoing connections.
-func freePort() (int, error) {
-	var failed error
-	for range 100 {
-		port := 10000 + rand.IntN(22000)
-		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
-		if err == nil {
-			return port, l.Close()
-		}
-		failed = err
-	}
-	return 0, fmt.Errorf("find a free port: %w", failed)
+	return nil
 }

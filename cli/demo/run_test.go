@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"wsrep_sst_rsync_tunnel/bench/mariadbd"
 )
 
 // A program that plays an SST badly. Its file is a shell script; joiner and donor are
@@ -28,7 +30,7 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
-position='` + position + ` 0'
+position='` + mariadbd.Position + ` 0'
 flushed() { until [ -s tables_flushed ]; do sleep 0.02; done; rm -f tables_flushed; }
 if [ "$role" = joiner ]; then
 ` + joiner + `

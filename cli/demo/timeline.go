@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"wsrep_sst_rsync_tunnel/bench/mariadbd"
 )
 
 // A timeline says what happened when, as it happens.
@@ -14,31 +16,18 @@ type timeline struct {
 
 	mu    sync.Mutex
 	began time.Time
-	at    map[moment]time.Duration
+	at    map[mariadbd.Moment]time.Duration
 }
 
-// A moment of an SST.
-type moment string
-
-// The moments, in their order.
-const (
-	started   moment = "started"   // the joiner's program
-	ready     moment = "ready"     // the joiner listens
-	asked     moment = "asked"     // the donor's program is started
-	connected moment = "connected" // both know each other
-	locked    moment = "locked"    // the donor's tables cannot be written
-	copied    moment = "copied"    // all files are with the joiner
-	unlocked  moment = "unlocked"
-	done      moment = "done" // everything is on the joiner's disk and has its name
-)
-
-func newTimeline(out io.Writer) *timeline { return &timeline{out: out, at: map[moment]time.Duration{}} }
+func newTimeline(out io.Writer) *timeline {
+	return &timeline{out: out, at: map[mariadbd.Moment]time.Duration{}}
+}
 
 // mark notes a moment, once, and says so.
-func (t *timeline) mark(m moment, detail string) {
+func (t *timeline) mark(m mariadbd.Moment, detail string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if m == started {
+	if m == mariadbd.Started {
 		t.began = time.Now()
 	}
 	if _, known := t.at[m]; known {
@@ -49,7 +38,7 @@ func (t *timeline) mark(m moment, detail string) {
 }
 
 // between is the time from one moment to another, 0 if one is not known.
-func (t *timeline) between(from, to moment) time.Duration {
+func (t *timeline) between(from, to mariadbd.Moment) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a, known := t.at[from]

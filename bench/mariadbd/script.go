@@ -1,4 +1,4 @@
-package demo
+package mariadbd
 
 import (
 	"bufio"
@@ -17,6 +17,7 @@ import (
 // A script is one run of an SST program, as mariadbd has it.
 type script struct {
 	side    string // for errors
+	meter   Meter  // may be nil
 	words   []word
 	dir     string   // working directory: the data directory
 	env     []string // whole
@@ -53,6 +54,9 @@ func (s *script) run(ctx context.Context, hear func(line string) error) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start the %s: %w", s.side, err)
 	}
+	if s.meter != nil {
+		s.meter.Begin(cmd.Process.Pid)
+	}
 	stdoutEnd.Close()
 	stderrEnd.Close()
 	var killing sync.WaitGroup
@@ -64,6 +68,9 @@ func (s *script) run(ctx context.Context, hear func(line string) error) error {
 	s.listen(stdout, hear, cancel)
 	logging.Wait()
 	err = cmd.Wait()
+	if s.meter != nil {
+		s.meter.End(cmd.ProcessState)
+	}
 	close(over)
 	killing.Wait()
 	if ctx.Err() != nil {

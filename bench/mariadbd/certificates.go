@@ -1,4 +1,4 @@
-package demo
+package mariadbd
 
 import (
 	"crypto/rand"
@@ -12,37 +12,37 @@ import (
 	"time"
 )
 
-// The certificates of the README's first scenario: each node signs its own, puts
+// Certificates are those of the README's first scenario: each node signs its own, puts
 // it and its key into one file, and trusts a list of both nodes' certificates.
-type certificates struct {
-	all     string // tca of both
-	bundles map[string]string
+type Certificates struct {
+	All     string // tca of both
+	Bundles map[string]string
 }
 
-// newCertificates makes them for the nodes of the given names, as `openssl req
+// NewCertificates makes them for the nodes of the given names, as `openssl req
 // -x509 -days 365000 -subj /CN=host` does.
-func newCertificates(f *folder, host string, nodes ...string) (*certificates, error) {
-	dir := f.path("tls")
+func NewCertificates(f *Folder, host string, nodes ...string) (*Certificates, error) {
+	dir := f.Path("tls")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return nil, err
 	}
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return nil, err
 	}
-	c := &certificates{all: f.path("tls", "all-mysql.crt"), bundles: map[string]string{}}
+	c := &Certificates{All: f.Path("tls", "all-mysql.crt"), Bundles: map[string]string{}}
 	var all []byte
 	for _, node := range nodes {
 		key, cert, err := selfSigned(host)
 		if err != nil {
 			return nil, fmt.Errorf("make the certificate of %s: %w", node, err)
 		}
-		c.bundles[node] = f.path("tls", node+".pem")
-		if err := writeFile(c.bundles[node], append(key, cert...), 0o400); err != nil {
+		c.Bundles[node] = f.Path("tls", node+".pem")
+		if err := WriteFile(c.Bundles[node], append(key, cert...), 0o400); err != nil {
 			return nil, err
 		}
 		all = append(all, cert...)
 	}
-	return c, writeFile(c.all, all, 0o444)
+	return c, WriteFile(c.All, all, 0o444)
 }
 
 // selfSigned makes a key of 2048 bits and its certificate for the name cn, in PEM.
@@ -73,8 +73,8 @@ func selfSigned(cn string) (key, cert []byte, err error) {
 		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), nil
 }
 
-// writeFile makes a file with exactly this mode.
-func writeFile(name string, content []byte, mode os.FileMode) error {
+// WriteFile makes a file with exactly this mode.
+func WriteFile(name string, content []byte, mode os.FileMode) error {
 	if err := os.WriteFile(name, content, 0o600); err != nil {
 		return err
 	}

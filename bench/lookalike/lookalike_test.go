@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"wsrep_sst_rsync_tunnel/cli/demo/tree"
+	"wsrep_sst_rsync_tunnel/bench/tree"
 )
 
 func newBoth(t *testing.T, megabytes int) (donor, joiner *Datadir) {
