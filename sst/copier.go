@@ -182,12 +182,18 @@ func (c *copier) take(ctx context.Context, extra map[string]transfer.VirtualFile
 		return nil, nil, err
 	}
 	now, err := s.count(ctx)
+	for try := 1; err != nil && try < maxLooks && ctx.Err() == nil; try++ {
+		now, err = s.count(ctx) // what is dropped while we look is no error
+	}
 	if err != nil {
 		s.close()
 		return nil, nil, err
 	}
 	return s, now, nil
 }
+
+// maxLooks is how often a census is tried.
+const maxLooks = 3
 
 // bytesOf is the length of files together.
 func bytesOf(files []*counted) (n int64) {

@@ -57,7 +57,8 @@ func (d *donor) sendAll(ctx context.Context) error {
 func (d *donor) sayProgress(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var saying sync.WaitGroup
-	saying.Go(func() { d.progress().run(ctx) })
+	p := d.progress()
+	saying.Go(func() { p.run(ctx) })
 	return func() {
 		cancel()
 		saying.Wait()

@@ -26,7 +26,7 @@ type flushWait struct {
 }
 
 func newFlushWait(say func(string)) flushWait {
-	return flushWait{interval: 20 * time.Millisecond, remind: 10 * time.Second, say: say}
+	return flushWait{interval: 5 * time.Millisecond, remind: 10 * time.Second, say: say}
 }
 
 // forget removes both answers: those of an earlier SST before the question, ours

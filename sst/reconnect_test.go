@@ -64,7 +64,10 @@ func (w *wire) port() int { return w.l.Addr().(*net.TCPAddr).Port }
 
 func (w *wire) carry(c net.Conn) {
 	defer c.Close()
-	far, err := net.Dial("tcp", w.target)
+	w.mu.Lock()
+	target := w.target
+	w.mu.Unlock()
+	far, err := net.Dial("tcp", target)
 	if err != nil {
 		return
 	}
@@ -210,7 +213,9 @@ func TestAJoinerThatIsGoneUnderTheLock(t *testing.T) {
 	s.beforeFence = func() {
 		write(t, donor.dir, "db1/new.ibd", "x")
 		began = time.Now()
+		w.mu.Lock()
 		w.target = "127.0.0.1:1" // nobody is there
+		w.mu.Unlock()
 		w.cut()
 	}
 	from := startRun(t, donor, s, into.donates(w))
