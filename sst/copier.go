@@ -39,7 +39,7 @@ func newCopier(d *donor) *copier {
 		copies: map[fileKey]copied{}, marks: map[plan.Root][sha256.Size]byte{},
 	}
 	c.sender = ext.New(ext.Options{
-		Connections: min(d.threads, maxStreams), Dial: d.dialStream, Memory: c.memory, Sums: d.oldData,
+		Connections: min(d.threads, maxStreams), Dial: d.dialStream, Memory: c.memory, Sums: d.oldData, Compress: d.settings.Compress,
 		Progress: func(read, sent int64) {
 			c.read.Add(read)
 			c.sent.Add(sent)

@@ -8,6 +8,7 @@ import (
 	"wsrep_sst_rsync_tunnel/mycnf"
 	"wsrep_sst_rsync_tunnel/sst/plan"
 	"wsrep_sst_rsync_tunnel/tls"
+	"wsrep_sst_rsync_tunnel/transfer/ext"
 )
 
 // A Value is a setting and where it stands, for messages.
@@ -68,6 +69,7 @@ type Settings struct {
 	// SilenceLocked is what Silence is then.
 	Reconnect, ReconnectLocked, SilenceLocked time.Duration
 
+	Compress   ext.Compression
 	TmpDir     string // tmpdir; "" is the system's
 	traits     traits
 	gcachePage int64 // what the provider may need at a time beside the data; 0: elsewhere
@@ -142,6 +144,7 @@ func (l *settingsLoader) load() error {
 	l.binlog()
 	l.notData()
 	l.s.TmpDir = firstDir(l.server("tmpdir").Value)
+	l.compression()
 	l.traits()
 	l.reserve()
 	return nil

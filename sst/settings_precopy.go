@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"wsrep_sst_rsync_tunnel/transfer/ext"
 )
 
 // Defaults of the rounds before the lock.
@@ -48,4 +50,19 @@ func isOn(s string) bool {
 		return true
 	}
 	return false
+}
+
+// compression reads how contents travel between two of our programs. The key is also
+// one of mariabackup's, whose values mean nothing here.
+func (l *settingsLoader) compression() {
+	o, ok := l.get("compress")
+	if !ok {
+		return
+	}
+	how, err := ext.ParseCompression(strings.ToLower(o.Value))
+	if err != nil {
+		l.refuse(o, "compress", "none of off, zstd and auto")
+		return
+	}
+	l.s.Compress = how
 }
