@@ -142,10 +142,14 @@ type packet struct {
 
 const packetSize = 16 << 10
 
+// held is for how long a router would hold bytes back before it drops some: so the link
+// is not idle when a sender is late by less.
+const held = 50 * time.Millisecond
+
 // carry takes bytes from one end to the other. As many are on their way as fit into the
-// link, and what a router would hold back.
+// link, and what a router would hold.
 func (p *proxy) carry(ctx context.Context, from, to net.Conn, pace *pacer) {
-	inFlight := int(min(float64(p.link.Rate)*p.link.Delay.Seconds(), 64<<20))/packetSize + 16
+	inFlight := int(min(float64(p.link.Rate)*(p.link.Delay+held).Seconds(), 64<<20))/packetSize + 16
 	queue := make(chan packet, inFlight)
 	var delivering sync.WaitGroup
 	delivering.Go(func() { deliver(ctx, queue, to) })
