@@ -36,6 +36,7 @@ const (
 // commands is the grammar.
 type commands struct {
 	Check     checkCommand     `cmd:"" help:"Look at this node as an SST would, and say what is wrong."`
+	Certs     certsCommand     `cmd:"" help:"Make, collect and show certificates."`
 	Demo      demoCommand      `cmd:"" help:"Fill one data directory from another, and compare them."`
 	Bench     benchCommand     `cmd:"" help:"Measure what this host can do, and what limits it."`
 	BenchEnd  benchEndCommand  `cmd:"" name:"bench-end" hidden:"" help:"One end of a limit that bench measures."`
@@ -75,7 +76,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	parser, err := kong.New(&commands{}, kong.Name(program), kong.Description(description),
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { status = code }),
 		kong.Vars{"version": program + " " + sst.Version},
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}))
 	if err != nil {
 		return complain(stderr, err, exitFailed)
 	}
