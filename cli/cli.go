@@ -44,11 +44,14 @@ type commands struct {
 	Status    statusCommand    `cmd:"" help:"Tell what SST this node is at; for people and probes."`
 	Uninstall uninstallCommand `cmd:"" help:"Take them away and restore what was there."`
 	Config    configCommand    `cmd:"" help:"Print this node's settings, and where each came from."`
-	Version   versionCommand   `cmd:"" help:"Print the version."`
+	Version   versionCommand   `cmd:"" help:"Print the version, and what was built into it."`
+	Man       manCommand       `cmd:"" help:"Print the man page, for man -l -."`
+
+	Completion completionCommand `cmd:"" help:"Print the completion script for a shell."`
 
 	PrintDefaults printDefaultsCommand `cmd:"" help:"Print what the option files say, as my_print_defaults does."`
 
-	VersionFlag kong.VersionFlag `name:"version" help:"The same as the command version."`
+	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 const description = `mariadbd starts this program by itself where wsrep_sst_method=rsync_tunnel,
@@ -111,14 +114,6 @@ func complain(stderr io.Writer, err error, status int) int {
 		fmt.Fprintln(stderr, "hint:", hint)
 	}
 	return status
-}
-
-type versionCommand struct{}
-
-// Run prints the version.
-func (versionCommand) Run(c console) error {
-	_, err := fmt.Fprintln(c.out, program, sst.Version)
-	return err
 }
 
 // self is the path of this program.
