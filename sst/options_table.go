@@ -38,6 +38,8 @@ var knownKeys = []knownKey{
 		meaning: "`off`: the program is not restricted to the folders that it needs ([security.md](security.md))"},
 	{name: "status-file", part: partTransfer, standard: "see below", limits: "`off`, or a file with its whole path", example: "/run/mysqld/sst-status.json",
 		meaning: "what the node's SST is doing, and how the last ten ended: [status.md](status.md)"},
+	{name: "metrics-file", part: partTransfer, limits: "a file with its whole path", example: "/var/lib/node_exporter/sst.prom",
+		meaning: "the same for Prometheus' textfile collector ([metrics.md](metrics.md)), at the end and every 10 s"},
 	{name: "tmpdir", part: partTransfer, groups: inServerAndSST, standard: "environment `TMPDIR`, `/tmp`", limits: "directory; of several the first", example: "/var/tmp",
 		meaning: "where digests of what was sent are kept, in a file without a name, if the database is larger than 32 GiB: 1 MiB for each GiB"},
 	{name: "time", part: partTransfer, standard: "0", limits: "0, 1", example: "1", meaning: "log how long each stage took"},

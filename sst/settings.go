@@ -74,6 +74,8 @@ type Settings struct {
 
 	StatusFiles []string // status-file: the first that can be written is used; empty: none
 
+	MetricsFile string // metrics-file: "" for none
+
 	NoLandlock bool // landlock=off
 
 	Warnings []string
@@ -118,6 +120,7 @@ func LoadSettings(a Args, o mycnf.LoadOptions) (*Settings, error) {
 	l.s.host = a.Address.Host
 	l.s.Warnings = append(l.s.Warnings, files.Warnings()...)
 	l.statusFiles() // whatever else is wrong, that is to be told there
+	l.metricsFile()
 	err = l.load()
 	l.s.effective = l.inOrder()
 	return &l.s, fail(exitInvalid, err)
