@@ -42,6 +42,8 @@ var knownKeys = []knownKey{
 		meaning: "the same for Prometheus' textfile collector ([metrics.md](metrics.md)), at the end and every 10 s"},
 	{name: "tmpdir", part: partTransfer, groups: inServerAndSST, standard: "environment `TMPDIR`, `/tmp`", limits: "directory; of several the first", example: "/var/tmp",
 		meaning: "where digests of what was sent are kept, in a file without a name, if the database is larger than 32 GiB: 1 MiB for each GiB"},
+	{name: "sst-syslog", part: partTransfer, standard: "0", limits: "`1`, `0`, `-1`", example: "1",
+		meaning: "`1`, or 0 and `syslog` in `[mysqld_safe]`: lines go to syslog instead of mariadbd's error log, errors to both. `-1`: never"},
 	{name: "time", part: partTransfer, standard: "0", limits: "0, 1", example: "1", meaning: "log how long each stage took"},
 
 	{name: "precopy", part: partTransfer, roles: donorOnly, standard: "auto", limits: "`auto`, `off`", example: "off",
@@ -108,7 +110,6 @@ var knownKeys = []knownKey{
 	{name: "sst-special-dirs", part: partOthers, example: "1", meaning: "likewise: directories outside the data directory are always sent"},
 	{name: "sst-log-archive", part: partOthers, example: "1", meaning: "likewise: there is no log besides mariadbd's"},
 	{name: "sst-log-archive-dir", part: partOthers, example: "/var/log/mysql/sst", meaning: "likewise"},
-	{name: "sst-syslog", part: partOthers, example: "-1", meaning: "likewise: lines go to mariadbd's error log, and with it to syslog"},
 	{name: "inno-backup-opts", part: partOthers, groups: inSSTAndBackup, example: "--parallel=4", meaning: "arguments of mariabackup"},
 	{name: "inno-apply-opts", part: partOthers, groups: inSSTAndBackup, example: "--use-memory=1G", meaning: "likewise"},
 	{name: "inno-move-opts", part: partOthers, groups: inSSTAndBackup, example: "--galera-info", meaning: "likewise"},

@@ -76,6 +76,8 @@ type Settings struct {
 
 	MetricsFile string // metrics-file: "" for none
 
+	SyslogTag string // sst-syslog: what lines for syslog begin with; "" for none
+
 	NoLandlock bool // landlock=off
 
 	Warnings []string
@@ -147,6 +149,7 @@ func (l *settingsLoader) load() error {
 	l.s.TmpDir = firstDir(l.server("tmpdir").Value)
 	l.traits()
 	l.reserve()
+	l.syslog()
 	return nil
 }
 
