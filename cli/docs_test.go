@@ -244,3 +244,43 @@ func understand(words []string) error {
 	_, err = parser.Parse(words)
 	return err
 }
+
+// The page shows the file that people build with.
+func TestTheContainerfileIsInItsPage(t *testing.T) {
+	file, err := os.ReadFile("../docs/Containerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../docs/containers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(page), "```Dockerfile\n"+string(file)+"```\n") {
+		t.Error("docs/containers.md does not show docs/Containerfile as it is")
+	}
+}
+
+var linkTo = regexp.MustCompile(`\]\(([a-z/-]+\.(?:md|svg))(?:#[^)]*)?\)`)
+
+// pagesToCome are linked to before they are there.
+var pagesToCome = []string{"after-a-failure.md"}
+
+// A link to another document leads somewhere.
+func TestLinksBetweenDocuments(t *testing.T) {
+	links := 0
+	for _, file := range documents(t) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range linkTo.FindAllStringSubmatch(string(text), -1) {
+			links++
+			if _, err := os.Stat(filepath.Join(filepath.Dir(file), m[1])); err != nil && !slices.Contains(pagesToCome, m[1]) {
+				t.Errorf("%s: %v", file, err)
+			}
+		}
+	}
+	if links < 20 {
+		t.Errorf("only %d links were found", links)
+	}
+}
