@@ -145,7 +145,7 @@ func shows(got, want string) bool {
 
 var (
 	substitution = regexp.MustCompile(`"?\$\([^)]*\)"?|"\$[A-Z]+"|\$[A-Z]+`)
-	endOfCommand = regexp.MustCompile("[;&|>#\")`]|\\.\\.\\.|…")
+	endOfCommand = regexp.MustCompile("[;&|>#\")`]|\\.\\.\\.|…|  ") // a comment may stand behind two blanks
 	optionalPart = regexp.MustCompile(`\[=[A-Z:]+\]`)
 )
 
