@@ -36,6 +36,7 @@ const (
 // commands is the grammar.
 type commands struct {
 	Check     checkCommand     `cmd:"" help:"Look at this node as an SST would, and say what is wrong."`
+	Certs     certsCommand     `cmd:"" help:"Make, collect and show certificates."`
 	Demo      demoCommand      `cmd:"" help:"Fill one data directory from another, and compare them."`
 	Bench     benchCommand     `cmd:"" help:"Measure what this host can do, and what limits it."`
 	BenchEnd  benchEndCommand  `cmd:"" name:"bench-end" hidden:"" help:"One end of a limit that bench measures."`
@@ -43,11 +44,14 @@ type commands struct {
 	Status    statusCommand    `cmd:"" help:"Tell what SST this node is at; for people and probes."`
 	Uninstall uninstallCommand `cmd:"" help:"Take them away and restore what was there."`
 	Config    configCommand    `cmd:"" help:"Print this node's settings, and where each came from."`
-	Version   versionCommand   `cmd:"" help:"Print the version."`
+	Version   versionCommand   `cmd:"" help:"Print the version, and what was built into it."`
+	Man       manCommand       `cmd:"" help:"Print the man page, for man -l -."`
+
+	Completion completionCommand `cmd:"" help:"Print the completion script for a shell."`
 
 	PrintDefaults printDefaultsCommand `cmd:"" help:"Print what the option files say, as my_print_defaults does."`
 
-	VersionFlag kong.VersionFlag `name:"version" help:"The same as the command version."`
+	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 const description = `mariadbd starts this program by itself where wsrep_sst_method=rsync_tunnel,
@@ -75,7 +79,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	parser, err := kong.New(&commands{}, kong.Name(program), kong.Description(description),
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { status = code }),
 		kong.Vars{"version": program + " " + sst.Version},
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}))
 	if err != nil {
 		return complain(stderr, err, exitFailed)
 	}
@@ -110,14 +114,6 @@ func complain(stderr io.Writer, err error, status int) int {
 		fmt.Fprintln(stderr, "hint:", hint)
 	}
 	return status
-}
-
-type versionCommand struct{}
-
-// Run prints the version.
-func (versionCommand) Run(c console) error {
-	_, err := fmt.Fprintln(c.out, program, sst.Version)
-	return err
 }
 
 // self is the path of this program.

@@ -31,6 +31,10 @@ missing() {
 	command -v ldd >/dev/null || echo ldd:libc-bin
 	command -v ss >/dev/null || echo ss:iproute2
 	command -v ps >/dev/null || echo ps:procps
+	command -v groff >/dev/null || echo groff:groff-base
+	command -v mandoc >/dev/null || echo mandoc:mandoc
+	command -v zsh >/dev/null || echo zsh:zsh
+	command -v fish >/dev/null || echo fish:fish
 	if [ "${1:-}" = --ci ]; then
 		command -v make >/dev/null || echo make:make
 		command -v gcc >/dev/null || echo gcc:gcc

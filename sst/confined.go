@@ -39,8 +39,8 @@ func (r *run) confine(rules []confine.Rule) {
 	r.infof("restricted to the folders that this SST needs (landlock, version %d)", version)
 }
 
-// commonNeeds are the rules of both roles: certificates, the folder of the status file,
-// and what the system has for everybody.
+// commonNeeds are the rules of both roles: certificates, the folders of the files
+// about the SST, and what the system has for everybody.
 func (r *run) commonNeeds() []confine.Rule {
 	rules := confine.System()
 	s := r.settings
@@ -53,6 +53,9 @@ func (r *run) commonNeeds() []confine.Rule {
 	}
 	if name := r.statusFile(); name != "" {
 		rules = append(rules, confine.Rule{Path: filepath.Dir(name), Access: confine.All}) // it is replaced each time
+	}
+	if name := r.settings.MetricsFile; name != "" {
+		rules = append(rules, confine.Rule{Path: filepath.Dir(name), Access: confine.All}) // likewise
 	}
 	for _, name := range []string{"SSL_CERT_FILE", "SSL_CERT_DIR"} {
 		if v, ok := r.lookupEnv(name); ok {

@@ -38,7 +38,7 @@ func newIntake(silence, first time.Duration, by string, giveUp func(error)) *int
 	i := &intake{silence: silence, first: first, giveUp: giveUp, gate: newGate(), failed: map[string]error{}, whole: make(chan struct{})}
 	if first > 0 {
 		i.timer = time.AfterFunc(first, func() {
-			giveUp(failf(exitPipe, "no donor has come within %v (%s)", first, by))
+			giveUp(fail(exitPipe, overdue{fmt.Errorf("no donor has come within %v (%s)", first, by)}))
 		})
 	}
 	return i
@@ -83,7 +83,7 @@ func (i *intake) leave() {
 	if i.open == 0 && i.owner != nil && !i.arrived && i.silence > 0 {
 		i.stopTimer()
 		i.timer = time.AfterFunc(i.silence, func() {
-			i.giveUp(failf(exitPipe, "no connection from the donor %s for %v", peerName(*i.owner), i.silence))
+			i.giveUp(fail(exitPipe, overdue{fmt.Errorf("no connection from the donor %s for %v", peerName(*i.owner), i.silence)}))
 		})
 	}
 }

@@ -188,6 +188,7 @@ func (r *run) loadSettings() (err error) {
 	if set := r.settings.summary(); set != "" {
 		r.say(set)
 	}
+	r.toSyslog(report.DevLog)
 	return nil
 }
 

@@ -94,21 +94,6 @@ func docTable(part optionPart) string {
 	return strings.Join(rows, "\n")
 }
 
-// readBy says whose key it is.
-func (k knownKey) readBy() string {
-	var who []string
-	if k.methods != everyMethod {
-		who = append(who, k.methods.String())
-	}
-	if k.roles != bothRoles {
-		who = append(who, k.roles.String())
-	}
-	if who == nil {
-		return "all"
-	}
-	return strings.Join(who, "; ")
-}
-
 // docPaths is the list of the paths that are kept away from.
 func docPaths() string {
 	names := slices.Concat(pathKeys, listKeys, stemKeys, []string{"progress", "file-key-management-filekey", "innodb-temp-data-file-path"})

@@ -76,6 +76,10 @@ type Settings struct {
 
 	StatusFiles []string // status-file: the first that can be written is used; empty: none
 
+	MetricsFile string // metrics-file: "" for none
+
+	SyslogTag string // sst-syslog: what lines for syslog begin with; "" for none
+
 	NoLandlock bool // landlock=off
 
 	Warnings []string
@@ -120,6 +124,7 @@ func LoadSettings(a Args, o mycnf.LoadOptions) (*Settings, error) {
 	l.s.host = a.Address.Host
 	l.s.Warnings = append(l.s.Warnings, files.Warnings()...)
 	l.statusFiles() // whatever else is wrong, that is to be told there
+	l.metricsFile()
 	err = l.load()
 	l.s.effective = l.inOrder()
 	return &l.s, fail(exitInvalid, err)
@@ -147,6 +152,7 @@ func (l *settingsLoader) load() error {
 	l.compression()
 	l.traits()
 	l.reserve()
+	l.syslog()
 	return nil
 }
 

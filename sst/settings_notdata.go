@@ -29,7 +29,7 @@ var (
 		// processes, and what the server loads or writes elsewhere
 		"pid-file", "socket", "innodb-tmpdir", "slave-load-tmpdir", "plugin-dir", "secure-file-priv", "character-sets-dir",
 		"lc-messages-dir", "init-file", "wsrep-data-home-dir", "log-tc", "log-ddl-recovery", "innodb-buffer-pool-filename",
-		"sst-log-archive-dir",
+		"sst-log-archive-dir", "metrics-file",
 	}
 	listKeys = []string{"tmpdir"}               // separated by colons
 	stemKeys = []string{"log-bin", "relay-log"} // beginnings of names

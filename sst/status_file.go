@@ -72,7 +72,7 @@ func (r *run) begin() {
 	}
 	r.status = status.Start(r.statusFile(), status.Run{
 		Role: role, Method: r.args.Method.String(), Silence: stuckAfter(r.settings.Silence).Seconds(),
-	}, r.count, r.warn)
+	}, r.count, r.warn, status.Metrics(r.settings.MetricsFile))
 }
 
 // stuckAfter is when an SST without progress counts as stuck: some time after it
@@ -90,6 +90,7 @@ func (r *run) end(err error) {
 		r.status.End(0, "")
 		return
 	}
+	r.status.Change(func(s *status.Run) { s.Class = reasonOf(err) })
 	r.status.End(statusOf(err), err.Error())
 }
 

@@ -230,6 +230,11 @@ func (c *Channel) wanted(dialled string) string {
 	if host == "" {
 		host = dialled
 	}
+	return asSocatHas(host)
+}
+
+// asSocatHas puts an IPv6 host into brackets.
+func asSocatHas(host string) string {
 	if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
 		return "[" + host + "]"
 	}

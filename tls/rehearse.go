@@ -102,11 +102,32 @@ func (c *Channel) WarningsBeside() []string {
 // willRefuse ends the warnings about a certificate of our own.
 const willRefuse = "the other node will refuse it unless it does not verify"
 
+// Judge checks a certificate, leaf first, as a node of the given role does that trusts
+// the others and, as donor, looks for the name of host ("": for none). It asks for no
+// key. object and trust are what the two are called in the error.
+func Judge(object, trust string, role Role, chain, trusted []*x509.Certificate, host string, now func() time.Time) error {
+	v := verifier{role: role, trusted: x509.NewCertPool(), trust: trust, now: now}
+	for _, cert := range trusted {
+		v.trusted.AddCert(cert)
+	}
+	if role == Donor {
+		v.want = asSocatHas(host)
+	}
+	err := v.verify(stdtls.ConnectionState{PeerCertificates: chain})
+	if err == nil {
+		return nil
+	}
+	return ends{peer: object + " as " + role.peer().String(), role: role}.explain(v, err)
+}
+
 // Title names a certificate for messages: its CN, else its subject or its names.
 func Title(cert *x509.Certificate) string { return title(cert) }
 
 // IssuerTitle names who signed it.
 func IssuerTitle(cert *x509.Certificate) string { return issuer(cert) }
+
+// Names are all that a certificate bears of what a wanted name is compared with.
+func Names(cert *x509.Certificate) string { return names(cert) }
 
 // OutOfDate says since when or until when a certificate is not valid, "" if it is.
 func OutOfDate(cert *x509.Certificate, now time.Time) string { return outOfDate(cert, now) }

@@ -185,12 +185,12 @@ func (s *settings) setFamily(word string) error {
 func (s *settings) network(base string) string { return base + s.family }
 
 // floor is the lowest version spoken.
-func (s *settings) floor() uint16 { return max(s.min, stdtls.VersionTLS12) }
+func (s *settings) floor() uint16 { return max(s.min, MinVersion) }
 
 // ceiling is the highest version spoken.
 func (s *settings) ceiling() uint16 {
 	if s.max == 0 {
-		return stdtls.VersionTLS13
+		return MaxVersion
 	}
 	return s.max
 }

@@ -6,6 +6,12 @@ import (
 	"strings"
 )
 
+// The versions that are spoken unless sockopt says less.
+const (
+	MinVersion = stdtls.VersionTLS12
+	MaxVersion = stdtls.VersionTLS13
+)
+
 // limit is what a word of min-version or max-version means here.
 type limit struct {
 	version  uint16 // 0: SSL3, which socat takes for "no limit"

@@ -132,40 +132,39 @@ func (n *node) dates(channels ...*tls.Channel) {
 	for _, c := range channels {
 		for i, cert := range c.Chain() {
 			if first(cert) {
-				n.ownDate(cert, i)
+				n.r.ownDate(cert, i, n.o.Now())
 			}
 		}
 	}
 	for _, c := range channels {
 		for _, cert := range c.Trusted() {
 			if first(cert) {
-				n.trustedDate(cert)
+				n.r.trustedDate(cert, n.o.Now())
 			}
 		}
 	}
 }
 
-func (n *node) ownDate(cert *x509.Certificate, at int) {
+func (r *Report) ownDate(cert *x509.Certificate, at int, now time.Time) {
 	what := "the certificate"
 	if at > 0 {
 		what = "the intermediate"
 	}
-	if left := cert.NotAfter.Sub(n.o.Now()); left < soon && tls.OutOfDate(cert, n.o.Now()) == "" {
-		n.r.warn("dates", "renew it; a node that waits for its donor reads the new files, no restart is needed",
+	if left := cert.NotAfter.Sub(now); left < soon && tls.OutOfDate(cert, now) == "" {
+		r.warn("dates", "renew it; a node that waits for its donor reads the new files, no restart is needed",
 			"%s %s expires on %s, in %d days", what, tls.Title(cert), cert.NotAfter.UTC().Format(dateForm), days(left))
 	}
 }
 
-func (n *node) trustedDate(cert *x509.Certificate) {
-	now := n.o.Now()
+func (r *Report) trustedDate(cert *x509.Certificate, now time.Time) {
 	left := cert.NotAfter.Sub(now)
 	switch text := tls.OutOfDate(cert, now); {
 	case text != "" && now.Before(cert.NotBefore):
-		n.r.warn("dates", "correct this host's clock; until then certificates that it issued are refused", "the trusted certificate %s %s", tls.Title(cert), text)
+		r.warn("dates", "correct this host's clock; until then certificates that it issued are refused", "the trusted certificate %s %s", tls.Title(cert), text)
 	case text != "":
-		n.r.warn("dates", "remove it from tca when its successor is there; certificates that it issued are refused", "the trusted certificate %s %s", tls.Title(cert), text)
+		r.warn("dates", "remove it from tca when its successor is there; certificates that it issued are refused", "the trusted certificate %s %s", tls.Title(cert), text)
 	case left < soon:
-		n.r.warn("dates", "put its successor into tca on all nodes first, then renew what it issued",
+		r.warn("dates", "put its successor into tca on all nodes first, then renew what it issued",
 			"the trusted certificate %s expires on %s, in %d days", tls.Title(cert), cert.NotAfter.UTC().Format(dateForm), days(left))
 	}
 }
@@ -185,40 +184,40 @@ func (n *node) rights() {
 			for _, path := range []string{file, filepath.Dir(file)} {
 				if !seen[path] {
 					seen[path] = true
-					n.writable(path)
+					n.r.writable(path)
 				}
 			}
 		}
 		key := cmp.Or(c.Key, c.Cert)
 		if key != "" && !seen["key "+key] {
 			seen["key "+key] = true
-			n.readable(key)
+			n.r.readable(key)
 		}
 	}
 }
 
 // writable warns of a file or directory that anybody may put something else into.
-func (n *node) writable(path string) {
+func (r *Report) writable(path string) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return // loading it says so
 	}
 	const shared = fs.ModeSticky | fs.ModeDir // as /tmp: each may remove his own
 	if info.Mode().Perm()&0o002 != 0 && info.Mode()&shared != shared {
-		n.r.warn("trust", "chmod o-w "+path, "everybody may write to %s (mode %04o), and so decide whom this node trusts", path, info.Mode().Perm())
+		r.warn("trust", "chmod o-w "+path, "everybody may write to %s (mode %04o), and so decide whom this node trusts", path, info.Mode().Perm())
 	}
 }
 
-func (n *node) readable(key string) {
+func (r *Report) readable(key string) {
 	info, err := os.Stat(key)
 	switch {
 	case err != nil:
 		// loading it says so
 	case info.Mode().Perm()&0o004 != 0:
-		n.r.warn("key", "chmod o= "+key, "everybody may read the key %s (mode %04o)", key, info.Mode().Perm())
+		r.warn("key", "chmod o= "+key, "everybody may read the key %s (mode %04o)", key, info.Mode().Perm())
 	case info.Mode().Perm()&0o020 != 0:
-		n.r.warn("key", "chmod g-w "+key, "its group may write to the key %s (mode %04o)", key, info.Mode().Perm())
+		r.warn("key", "chmod g-w "+key, "its group may write to the key %s (mode %04o)", key, info.Mode().Perm())
 	default:
-		n.r.ok("key", "%s, mode %04o", key, info.Mode().Perm())
+		r.ok("key", "%s, mode %04o", key, info.Mode().Perm())
 	}
 }

@@ -36,6 +36,8 @@ type Log struct {
 	mu  sync.Mutex
 	w   io.Writer
 	now func() time.Time
+
+	syslog *Syslog // nil: everything goes to w
 }
 
 // NewLog writes to w, which is stderr in an SST: mariadbd's error log. now is the
@@ -45,6 +47,14 @@ func NewLog(w io.Writer, now func() time.Time) *Log {
 		now = time.Now
 	}
 	return &Log{w: w, now: now}
+}
+
+// To sends lines to the system's log from now on. Errors go to the writer as well, and
+// so does each line that the system's log does not take.
+func (l *Log) To(s *Syslog) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.syslog = s
 }
 
 // Infof says what happens.
@@ -73,7 +83,10 @@ func (l *Log) Say(level Level, text string) {
 	defer l.mu.Unlock()
 	stamp := l.now().Format(stampForm)
 	for _, line := range lines(text) {
-		io.WriteString(l.w, "WSREP_SST: ["+string(level)+"] "+line+" ("+stamp+")\n")
+		line = "WSREP_SST: [" + string(level) + "] " + line + " (" + stamp + ")"
+		if l.syslog == nil || !l.syslog.send(level, line) || level == Error {
+			io.WriteString(l.w, line+"\n")
+		}
 	}
 }
 

@@ -57,9 +57,12 @@ type Run struct {
 	Bytes   int64     `json:"bytes"`           // of files, so far
 	Total   int64     `json:"total,omitempty"` // of files, as planned; 0: not known
 
+	LockSeconds float64 `json:"locked_seconds,omitempty"` // donor: how long they were, without the present time
+
 	Exit    int    `json:"exit_status"`
-	Reason  string `json:"reason,omitempty"`  // why it failed
-	Datadir string `json:"datadir,omitempty"` // joiner: the state of its data directory
+	Class   Reason `json:"reason_class,omitempty"` // why it failed, as metrics count it
+	Reason  string `json:"reason,omitempty"`       // why it failed
+	Datadir string `json:"datadir,omitempty"`      // joiner: the state of its data directory
 	// Silence is after how many seconds without progress the run counts as stuck.
 	Silence float64 `json:"stuck_after_seconds"`
 }
@@ -113,13 +116,18 @@ func parse(name string, b []byte) (File, error) {
 	return file, nil
 }
 
-// write replaces the file. Its mode lets everybody read: it has no secrets, and
-// probes run as other users.
-func write(name string, file File) (err error) {
+// write replaces the status file.
+func write(name string, file File) error {
 	b, err := json.MarshalIndent(file, "", "  ")
 	if err != nil {
 		return err
 	}
+	return replace(name, append(b, '\n'))
+}
+
+// replace replaces a file as a whole. Its mode lets everybody read: it has no secrets,
+// and probes run as other users.
+func replace(name string, b []byte) (err error) {
 	dir, base := filepath.Split(name)
 	temp := filepath.Join(dir, fmt.Sprintf(".%s.%d", base, os.Getpid()))
 	// One of that name is of a process that was killed while writing.
@@ -137,7 +145,7 @@ func write(name string, file File) (err error) {
 	}()
 	err = f.Chmod(0o644) // whatever the umask
 	if err == nil {
-		_, err = f.Write(append(b, '\n'))
+		_, err = f.Write(b)
 	}
 	if e := f.Close(); err == nil {
 		err = e

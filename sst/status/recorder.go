@@ -27,6 +27,8 @@ type Recorder struct {
 	broken bool // writing failed and was said; see put
 	file   File // what is there beside the run
 
+	metrics *metrics // nil: none are kept
+
 	mu  sync.Mutex // guards run
 	run Run
 
@@ -38,11 +40,14 @@ type Recorder struct {
 // Start begins to keep the file for a run of this process, of which Role, Method and
 // Silence are to be set. count gives the bytes so far, at any time. What a run
 // before left as under way goes to those that ended: as failed, since it did not say
-// how. Without a name no file is written, and Now alone is of use.
-func Start(name string, run Run, count func() int64, warn func(string)) *Recorder {
+// how. Without a name no file is written, and Now and the metrics alone are of use.
+func Start(name string, run Run, count func() int64, warn func(string), also ...Also) *Recorder {
 	ctx, stop := context.WithCancel(context.Background())
 	r := &Recorder{name: name, warn: warn, count: count, stop: stop,
 		news: make(chan struct{}, 1), done: make(chan struct{})}
+	for _, add := range also {
+		add(r)
+	}
 	r.file = r.before()
 	now := time.Now().UTC()
 	me := self()
@@ -52,6 +57,19 @@ func Start(name string, run Run, count func() int64, warn func(string)) *Recorde
 	r.write()
 	go r.refresh(ctx)
 	return r
+}
+
+// Also is something more that a Recorder keeps.
+type Also func(*Recorder)
+
+// Metrics keeps a file for Prometheus' textfile collector, "" for none: written when a
+// phase begins, at the end, and every 10 s.
+func Metrics(name string) Also {
+	return func(r *Recorder) {
+		if name != "" {
+			r.metrics = startMetrics(name)
+		}
+	}
 }
 
 // before reads what the file said before this run.
@@ -102,8 +120,12 @@ func (r *Recorder) Change(f func(*Run)) {
 		return
 	}
 	r.mu.Lock()
+	locked, now := r.run.Locked, time.Now().UTC()
 	f(&r.run)
-	r.run.Moved = time.Now().UTC()
+	if !locked.IsZero() && r.run.Locked.IsZero() {
+		r.run.LockSeconds += now.Sub(locked).Seconds()
+	}
+	r.run.Moved = now
 	r.mu.Unlock()
 	select {
 	case r.news <- struct{}{}:
@@ -144,6 +166,7 @@ func (r *Recorder) write() {
 	file.Current = &run
 	r.mu.Unlock()
 	r.put(file)
+	r.putMetrics(run)
 }
 
 // put writes the file. Only the refreshing goroutine, Start and End call it, so two
@@ -159,6 +182,20 @@ func (r *Recorder) put(file File) {
 	r.broken = err != nil
 }
 
+// putMetrics writes the metrics if it is time to. It is called as put is.
+func (r *Recorder) putMetrics(run Run) {
+	m := r.metrics
+	if m == nil || !m.due(run) {
+		return
+	}
+	m.take(run)
+	err := replace(m.name, m.render())
+	if err != nil && !m.failed {
+		r.warn(fmt.Sprintf("metrics-file %s: %v; the SST goes on without it", m.name, err))
+	}
+	m.failed = err != nil
+}
+
 // End says how the run ended: with the exit status and, if it failed, the reason. The
 // file is written when it returns. Only the first call counts.
 func (r *Recorder) End(exit int, reason string) {
@@ -171,6 +208,9 @@ func (r *Recorder) End(exit int, reason string) {
 	r.mu.Lock()
 	r.update()
 	r.run.Ended = r.run.Updated
+	if !r.run.Locked.IsZero() {
+		r.run.LockSeconds += r.run.Ended.Sub(r.run.Locked).Seconds()
+	}
 	r.run.Locked = time.Time{}
 	r.run.Phase, r.run.Doing = Complete, ""
 	if exit != 0 {
@@ -178,6 +218,8 @@ func (r *Recorder) End(exit int, reason string) {
 	}
 	r.run.Exit, r.run.Reason = exit, reason
 	r.file.Last = keep(r.file.Last, r.run)
+	run := r.run
 	r.mu.Unlock()
 	r.put(r.file)
+	r.putMetrics(run)
 }
