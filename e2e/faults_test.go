@@ -53,7 +53,7 @@ var faults = []struct{ fault, how, test string }{
 	{"SIGSTOP of the joiner's mariadbd", servers, "e2e.TestAfterEachFailureTheNodeJoinsUnaided/the joiner's mariadbd is stopped"},
 	{"SIGKILL of either mariadbd while nothing is sent", program, "sst.TestMariadbdKilled"},
 	{"a broken transfer again and again into one directory", servers, "e2e.TestBrokenTransferLeavesADirectoryThatTheNextStartRefills"},
-	{"mariadbd gone, and /proc does not show it", seam, "sst.TestEndOfTheSocketIsTheEndOfMariadbd"},
+	{"the donor's mariadbd closes its socket", seam, "sst.TestEndOfTheSocketIsTheEndOfMariadbd"},
 
 	{"joiner's disk full, a small tmpfs", servers, "e2e.TestTheDiskOfARealJoinerIsFull"},
 	{"joiner's disk full, a small tmpfs, without a server", program, "sst.TestTheJoinersDiskFullInTheMiddle"},
