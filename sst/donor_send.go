@@ -200,7 +200,7 @@ func (d *donor) pushSource(ctx context.Context, src transfer.Source, what string
 }
 
 func (d *donor) pushOn(ctx context.Context, conn link, src transfer.Source, what string, o transfer.PushOptions) error {
-	o.Timeout = d.settings.Silence
+	o.Timeout = d.silence()
 	o.Progress = func(n int64) { d.sent.Add(n) }
 	o.Log = func(l transfer.Level, text string) {
 		if l != transfer.Info {
@@ -211,6 +211,16 @@ func (d *donor) pushOn(ctx context.Context, conn link, src transfer.Source, what
 		return fail(statusOfTransfer(err), &peerError{fmt.Errorf("send %s to joiner %s: %w", what, peerName(d.joiner), conn.Explain(err))})
 	}
 	return nil
+}
+
+// silence is how long the joiner may be silent. A script's rsync is told of it, and then
+// sends its keep-alives twice as often.
+func (d *donor) silence() time.Duration {
+	limit := d.settings.Silence
+	if locked := d.settings.SilenceLocked; d.locked.Load() && locked > 0 && (limit == 0 || locked < limit) {
+		return locked
+	}
+	return limit
 }
 
 // statusOfTransfer gives a failed session the status that the stock script would.

@@ -63,7 +63,8 @@ func (w flushWait) wait(ctx context.Context, root *os.Root) (position, time.Time
 				return p, at, err
 			}
 			if strings.HasSuffix(text, "\n") {
-				return position{}, time.Time{}, failf(exitOther, "%s: %w", flushedFile, err)
+				return position{}, time.Time{}, advise(failf(exitOther, "%s: %w", flushedFile, err),
+					"mariadbd answers so when it is shut down meanwhile: see its error log")
 			}
 		case !errors.Is(err, fs.ErrNotExist):
 			return position{}, time.Time{}, failf(exitOther, "read %s: %w", flushedFile, err)

@@ -1,13 +1,13 @@
 package sst
 
 import (
+	"context"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -99,36 +99,24 @@ func TestStaleLeftoversOfEveryKindDoNotBlock(t *testing.T) {
 	}
 }
 
+// A donor whose mariadbd closes its socket ends; a file that somebody removed is no end.
 func TestEndOfTheSocketIsTheEndOfMariadbd(t *testing.T) {
-	dir := t.TempDir()
-	name := filepath.Join(dir, "s")
-	for what, then := range map[string]func() error{
-		"removed":          func() error { return os.Remove(name) },
-		"another server's": func() error { return os.Rename(filepath.Join(dir, "other"), name) },
-	} {
-		for _, file := range []string{name, filepath.Join(dir, "other")} {
-			l, err := net.ListenUnix("unix", &net.UnixAddr{Name: file, Net: "unix"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			l.SetUnlinkOnClose(false)
-			l.Close()
-			t.Cleanup(func() { os.Remove(file) })
-		}
-		synctest.Test(t, func(t *testing.T) {
-			go func() {
-				time.Sleep(time.Hour)
-				if err := then(); err != nil {
-					t.Error(err)
-				}
-			}()
-			began := time.Now()
-			err := serverWatch{interval: time.Second}.waitSocket(t.Context(), name)
-			if err != errSocketGone || time.Since(began).Round(time.Minute) != time.Hour {
-				t.Errorf("%s: %v after %v", what, err, time.Since(began))
-			}
-		})
-		os.Remove(name)
-		os.Remove(filepath.Join(dir, "other"))
+	name := filepath.Join(t.TempDir(), "s")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := untilShutdown(t.Context(), name)
+	defer stop()
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	if isClosed(name, "/proc/net/unix") {
+		t.Error("a socket without its file counts as closed")
+	}
+	l.Close()
+	<-ctx.Done()
+	if err := context.Cause(ctx); !errors.Is(err, errShutdown) {
+		t.Error(err)
 	}
 }

@@ -112,12 +112,7 @@ func (r *run) whole() (err error) {
 	case errors.Is(err, errServerGone):
 		return fail(exitPipe, err)
 	case err != nil:
-		r.log.Warningf("%v: its end will be noticed by its socket only", err)
-		watchers.Go(func() {
-			if err := r.watch.waitSocket(ctx, r.args.Socket); err != nil {
-				cancel(fail(exitPipe, err))
-			}
-		})
+		r.log.Warningf("%v: its end will not be noticed, but by a donor when its socket closes", err)
 	default:
 		watchers.Go(func() {
 			if err := r.watch.wait(ctx, server); err != nil {

@@ -62,7 +62,7 @@ var knownKeys = []knownKey{
 	{name: "sst-handshake-timeout", part: partTimes, standard: "30", limits: "seconds, more than 0", example: "5", meaning: "for one TLS handshake"},
 	{name: "sst-previous-timeout", part: partTimes, standard: "30", limits: "seconds, more than 0", example: "120", meaning: "for an SST before this one to end; then status 114"},
 	{name: "sst-timeout-locked", part: partTimes, roles: donorOnly, standard: "60", limits: "seconds, 0 for no limit", example: "30",
-		meaning: "without a sign of life of a joiner of ours while the tables are locked"},
+		meaning: "without a sign of life of the joiner while the tables are locked, if that is less than `sst-timeout`"},
 	{name: "sst-reconnect-timeout", part: partTimes, standard: "60", limits: "seconds, 0 for not at all", example: "300",
 		meaning: "in which a broken connection between two of our programs is made again"},
 	{name: "sst-reconnect-timeout-locked", part: partTimes, roles: donorOnly, standard: "10", limits: "seconds, 0 for not at all", example: "5",
