@@ -40,7 +40,7 @@ lint:
 
 # The race detector needs cgo. It cannot see into other processes, so of e2e only the engine's own part runs.
 race:
-	CGO_ENABLED=1 $(GO) test -race -timeout 25m $$($(GO) list ./... | grep -v /e2e)
+	CGO_ENABLED=1 $(GO) test -race -p 3 -timeout 25m $$($(GO) list ./... | grep -v /e2e)
 	CGO_ENABLED=1 $(GO) test -race -timeout 10m -run EveryRunOfTheScripts ./e2e/sessions
 
 fuzz:
