@@ -14,6 +14,9 @@ const defaultPort = 4444
 // maxAddress is longer than what fits the server's line for a joiner's answer.
 const maxAddress = 1024
 
+// maxHost is the longest name that DNS knows (RFC 1035, section 2.3.4).
+const maxHost = 253
+
 // An Address is where the joiner listens, as it travels through the cluster
 // (sst-options.md, section 5):
 //
@@ -99,6 +102,9 @@ func splitHostPort(s string) (host, port string, err error) {
 func checkHost(host string) error {
 	if host == "" {
 		return fmt.Errorf("there is no host in it")
+	}
+	if len(host) > maxHost {
+		return fmt.Errorf("host of %d bytes, a name has at most %d", len(host), maxHost)
 	}
 	if ip, err := netip.ParseAddr(host); err == nil {
 		if !ip.Is6() || ip.Zone() == "" {

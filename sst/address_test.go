@@ -59,6 +59,7 @@ func TestAddressesThatAreNone(t *testing.T) {
 		"more than any server's line":  strings.Repeat("a", 2000),
 		"a byte that is not ASCII":     "h\xff",
 		"a name with a slash at first": "@/m",
+		"a name that DNS cannot have":  strings.Repeat("h", 254),
 	} {
 		if a, err := ParseAddress(in); err == nil {
 			t.Errorf("%s: %q became %#v", name, in, a)
@@ -107,7 +108,7 @@ func TestAnAddressInALogHasNoSecret(t *testing.T) {
 }
 
 func FuzzParseAddress(f *testing.F) {
-	for _, s := range []string{"h", "h:1/m/2/3", "[::1]:4444/rsync_sst", "cn:x@[fe80::1%eth0]", "fd00::12", "a@b@c:1"} {
+	for _, s := range []string{"h", "h:1/m/2/3", "[::1]:4444/rsync_sst", "cn:x@[fe80::1%eth0]", "fd00::12", "a@b@c:1", strings.Repeat("h", 1020)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

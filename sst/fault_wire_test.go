@@ -27,14 +27,12 @@ var hurried = []string{"sst-timeout=2", "sst-timeout-locked=2", "sst-reconnect-t
 func (w *wire) holdAt(at int64) (reached <-chan struct{}, release func()) {
 	there, gone := make(chan struct{}), make(chan struct{})
 	var once, over sync.Once
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.passed = func(total int64) {
+	w.onPassed(func(total int64) {
 		if total >= at {
 			once.Do(func() { close(there) })
 			<-gone
 		}
-	}
+	})
 	release = func() { over.Do(func() { close(gone) }) }
 	w.t.Cleanup(release)
 	return there, release
@@ -70,11 +68,11 @@ func TestConnectionsCutAtAnyPoint(t *testing.T) {
 			donor, joiner := newCluster(t).pair()
 			w := newWire(t, joiner.ready())
 			var once sync.Once
-			w.passed = func(total int64) {
+			w.onPassed(func(total int64) {
 				if total >= databaseBytes*percent/100 {
 					once.Do(w.cut)
 				}
-			}
+			})
 			donor.donate(w.port(), "")
 			donor.expect("flush tables")
 			donor.flushed(42)
@@ -102,7 +100,7 @@ func TestOneOfSeveralConnectionsIsCut(t *testing.T) {
 	large(t, donor.dir)
 	w := newWire(t, joiner.ready())
 	var once sync.Once
-	w.passed = func(total int64) {
+	w.onPassed(func(total int64) {
 		if total >= 20<<20 {
 			once.Do(func() {
 				w.mu.Lock()
@@ -112,7 +110,7 @@ func TestOneOfSeveralConnectionsIsCut(t *testing.T) {
 				last.Close()
 			})
 		}
-	}
+	})
 	donor.donate(w.port(), "")
 	donor.expect("flush tables")
 	donor.flushed(42)

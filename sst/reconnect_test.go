@@ -60,6 +60,21 @@ func newWire(t *testing.T, port int) *wire {
 	return w
 }
 
+// onPassed has f called with what has passed. It may be set while connections are
+// about to come.
+func (w *wire) onPassed(f func(total int64)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.passed = f
+}
+
+// cutEvery has all connections cut each time n bytes have passed, times times.
+func (w *wire) cutEvery(n int64, times int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.every, w.left = n, times
+}
+
 func (w *wire) port() int { return w.l.Addr().(*net.TCPAddr).Port }
 
 func (w *wire) carry(c net.Conn) {
@@ -178,7 +193,7 @@ func TestAnSSTWhoseConnectionsAreCutGoesOn(t *testing.T) {
 	size := large(t, donor.dir)
 	into, w := between(t, joiner)
 	const cuts = 20
-	w.every, w.left = (size+14<<20)/(cuts+2), cuts
+	w.cutEvery((size+14<<20)/(cuts+2), cuts)
 	from := startRun(t, donor, realSeams(), into.donates(w))
 	finish(t, from, into)
 	w.mu.Lock()
