@@ -24,7 +24,7 @@ versions:
 
 # The tests run as the binary does, without cgo.
 test: peers
-	CGO_ENABLED=0 $(GO) test -timeout 25m ./...
+	CGO_ENABLED=0 $(GO) test -parallel 3 -timeout 25m ./...
 
 test-long: peers versions
 	E2E_LONG=1 CGO_ENABLED=0 $(GO) test -count=1 -timeout 6h ./...
@@ -38,9 +38,10 @@ lint:
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
-# The race detector needs cgo. It cannot see into other processes, so of e2e only the engine's own part runs.
+# The race detector needs cgo. It cannot see into other processes, so of e2e only the engine's own part runs. With -short
+# one row of each table that starts processes runs: the rows share their code, and a process starts slowly under it.
 race:
-	CGO_ENABLED=1 $(GO) test -race -p 3 -timeout 25m $$($(GO) list ./... | grep -v /e2e)
+	CGO_ENABLED=1 $(GO) test -race -short -p 3 -timeout 25m $$($(GO) list ./... | grep -v /e2e)
 	CGO_ENABLED=1 $(GO) test -race -timeout 10m -run EveryRunOfTheScripts ./e2e/sessions
 
 fuzz:

@@ -12,6 +12,7 @@ import (
 )
 
 func TestBinaryIsStaticAndSmall(t *testing.T) {
+	t.Parallel()
 	binary := product(t)
 	if out := command(t, peers.Need(t, "file"), binary); !strings.Contains(out, "statically linked") || strings.Contains(out, "interpreter") {
 		t.Errorf("file says: %s", out)
@@ -34,6 +35,7 @@ func TestBinaryIsStaticAndSmall(t *testing.T) {
 // records every execve of theirs. Not even to find out the server's version: a group of another one sets places that are
 // nowhere, and an SST that did not know the version would end with an error.
 func TestTransferStartsNoOtherProgram(t *testing.T) {
+	t.Parallel()
 	strace := peers.Need(t, "strace")
 	c := newCluster(t, "rsync_tunnel")
 	c.selfSignedBoth(t)

@@ -17,6 +17,7 @@ import (
 // its logs in the data directory, the joiner in a directory of its own. The nodes' names come from a CA here, and the
 // joiner is known by a host name.
 func TestNodeJoinsWithBinaryLogsAndGlobalTransactionIDs(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, method())
 	c.fromAuthority(t, "localhost", "")
 	c.joiner.conf.host = "localhost"

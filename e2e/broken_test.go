@@ -14,6 +14,7 @@ import (
 // A transfer that breaks in the middle leaves a data directory in which mariadbd sees no InnoDB at all: the next start
 // takes a new SST. Each cut here starts from what the one before has left.
 func TestBrokenTransferLeavesADirectoryThatTheNextStartRefills(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, "rsync_tunnel")
 	c.selfSignedBoth(t)
 	c.bootstrap(t)

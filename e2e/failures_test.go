@@ -99,6 +99,7 @@ var impatient = []string{"sst-timeout=3", "sst-timeout-locked=3", "sst-reconnect
 // After each failure the tools that operators and systemd use are run, galera_recovery with mariadbd --wsrep-recover in
 // it and an ordinary start, and join the node with nobody's help.
 func TestAfterEachFailureTheNodeJoinsUnaided(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, "rsync_tunnel")
 	c.selfSignedBoth(t)
 	for _, n := range []*node{c.donor, c.joiner} {
@@ -205,6 +206,7 @@ func (n *node) signalServer(t *testing.T, s syscall.Signal) {
 // The joiner's disk is a small one that somebody else fills up in the middle: the file and the cause are in both logs,
 // and when there is room again the node joins.
 func TestTheDiskOfARealJoinerIsFull(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, "rsync_tunnel")
 	c.selfSignedBoth(t)
 	for _, n := range []*node{c.donor, c.joiner} {

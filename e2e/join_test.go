@@ -18,6 +18,7 @@ func method() string { return cmp.Or(os.Getenv("E2E_METHOD"), "rsync_tunnel") }
 
 // The stock method through the same harness: when this fails, look at the harness or the machine first.
 func TestHarnessCarriesTheStockMethod(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, "rsync")
 	c.bootstrap(t)
 	c.donor.exec(t, schema...)
@@ -25,6 +26,7 @@ func TestHarnessCarriesTheStockMethod(t *testing.T) {
 }
 
 func TestNodeJoinsWithSelfSignedCertificatesWhileAClientWrites(t *testing.T) {
+	t.Parallel()
 	newCluster(t, method()).carriesAll(t)
 }
 

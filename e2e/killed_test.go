@@ -23,6 +23,7 @@ func killPoints() []int64 {
 // The joiner's program is killed in the middle of the copy. What it leaves is no InnoDB at all for mariadbd: the tools
 // that run before a start find the zero position, and the start after that joins, with nobody's help.
 func TestJoinerKilledAtAnyPointOfTheCopy(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, "rsync_tunnel")
 	c.selfSignedBoth(t)
 	c.donor.conf.sst = append(c.donor.conf.sst, "sst-reconnect-timeout=1", "sst-reconnect-timeout-locked=1")
@@ -101,6 +102,7 @@ func (c *cluster) joinerIsGone(t *testing.T) {
 // The joiner's program is killed between two renames, the first ones or the last ones: the child that makes them goes
 // on. Afterwards there is no InnoDB, or the new one with its position; never a part of both.
 func TestJoinerKilledBetweenRenames(t *testing.T) {
+	t.Parallel()
 	strace := peers.Need(t, "strace")
 	c := newCluster(t, "rsync_tunnel")
 	c.selfSignedBoth(t)

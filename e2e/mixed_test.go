@@ -134,6 +134,7 @@ func mixtures() []mixed {
 }
 
 func TestClustersOfTheStockScriptAndOurs(t *testing.T) {
+	t.Parallel()
 	for _, m := range mixtures() {
 		if !m.always && os.Getenv("E2E_LONG") == "" {
 			continue
@@ -263,6 +264,7 @@ func (m mixed) logged(t *testing.T, n *node, program, log string, once ...string
 // With many schemas towards a stock joiner, small ones share connections, TLS sessions are resumed, and work overlaps. The
 // stock donor, to which each schema is a connection of its own, is the ruler.
 func TestManySchemasTowardsTheStockScript(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("E2E_LONG") == "" {
 		t.Skip("only in the long run (E2E_LONG=1)")
 	}

@@ -114,6 +114,7 @@ var mistakes = []mistake{
 // After each mistake the cluster has to be as before: no lock on the donor, nothing changed in the joiner's data
 // directory, that of a former member. Once the mistakes are mended it joins.
 func TestMistakesEndTheTransferBeforeAnyHarm(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, method())
 	i := c.selfSignedBoth(t)
 	all := i.path("all.crt")

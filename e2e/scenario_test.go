@@ -16,6 +16,7 @@ var small = []string{
 
 // Other ways to configure a node; each is one join of a small database.
 func TestNodeJoinsWithOtherSettings(t *testing.T) {
+	t.Parallel()
 	for _, scenario := range []struct {
 		name   string
 		setUp  func(t *testing.T, c *cluster)

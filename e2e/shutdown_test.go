@@ -11,6 +11,7 @@ import (
 // mariadbd does not tell its SST program that it is to shut down, and waits for it: a donor in the rounds before the
 // lock would keep it for hours.
 func TestADonorThatIsShutDownWhileItCopies(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, method())
 	c.selfSignedBoth(t)
 	c.donor.conf.sst = append(c.donor.conf.sst, "precopy-rlimit=200k")

@@ -25,6 +25,7 @@ import (
 //
 // Each round has a seed; E2E_SEED runs that one alone.
 func TestTortureOfTheDonorWhileItIsCopied(t *testing.T) {
+	t.Parallel()
 	rounds := 2
 	if os.Getenv("E2E_LONG") != "" {
 		rounds = 30

@@ -9,6 +9,7 @@ import (
 // The one binary, under the oldest and the newest MariaDB that Debian's releases have: the same story as with the
 // installed one, and every directory elsewhere. e2e/versions.sh fetches the servers, `make test-versions` runs this.
 func TestNodesJoinOnOtherMariaDBs(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("E2E_LONG") == "" {
 		t.Skip("takes minutes: only in the long run (make test-versions, or E2E_LONG=1)")
 	}

@@ -49,8 +49,26 @@ type cluster struct {
 	ca   string
 }
 
+// firstRow is the subtest of each test that runs with -short.
+var firstRow sync.Map
+
+// oneRowOfATable skips all rows of a table but the first with -short. The race detector
+// makes each process start slow, and the rows of a table run the same code; without it
+// all of them run.
+func oneRowOfATable(t *testing.T) {
+	t.Helper()
+	table, row, isRow := strings.Cut(t.Name(), "/")
+	if !testing.Short() || !isRow {
+		return
+	}
+	if first, _ := firstRow.LoadOrStore(table, row); first != row {
+		t.Skipf("-short: only %s runs of %s", first, table)
+	}
+}
+
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
+	oneRowOfATable(t)
 	c := &cluster{t: t, path: t.TempDir()}
 	self, err := os.Executable()
 	if err != nil {

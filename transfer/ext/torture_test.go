@@ -25,6 +25,9 @@ func TestTreesThatChangeArriveEqual(t *testing.T) {
 	if os.Getenv("E2E_LONG") != "" {
 		seeds = 2000
 	}
+	if testing.Short() {
+		seeds = 8
+	}
 	for seed := range seeds {
 		if only := os.Getenv("E2E_SEED"); only != "" && only != fmt.Sprint(seed) {
 			continue

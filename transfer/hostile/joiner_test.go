@@ -338,7 +338,7 @@ func TestMaliciousJoiners(t *testing.T) {
 	if len(all) < 55 {
 		t.Fatalf("only %d tricks", len(all))
 	}
-	for _, tr := range all {
+	for _, tr := range some(all) {
 		t.Run(tr.name, func(t *testing.T) {
 			t.Parallel()
 			top := t.TempDir()
