@@ -122,6 +122,7 @@ func (r *run) whole() (err error) {
 	}
 
 	if err := r.loadSettings(); err != nil {
+		r.endUnlocked(err)
 		return err
 	}
 	l := newLocker(r.say, r.warn)
@@ -131,11 +132,11 @@ func (r *run) whole() (err error) {
 		return err
 	}
 	defer lock.Close()
+	defer func() { r.end(err) }()
 	if r.root, err = os.OpenRoot(r.args.Datadir); err != nil {
 		return fail(exitMissing, fmt.Errorf("open the data directory: %w", err))
 	}
 	defer r.root.Close()
-	defer func() { r.end(err) }()
 	if err := l.clearLeftovers(r.root); err != nil {
 		return err
 	}

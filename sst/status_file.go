@@ -84,8 +84,26 @@ func stuckAfter(silence time.Duration) time.Duration {
 	return silence + time.Minute
 }
 
-// end says in the status file how the run ended.
+// endUnlocked is end for a run that has not come as far as the lock of the data
+// directory. If somebody else has that, the file tells of them.
+func (r *run) endUnlocked(err error) {
+	dir, e := os.Open(r.args.Datadir)
+	if e != nil {
+		return
+	}
+	defer dir.Close()
+	if flock(dir) == nil {
+		r.end(err)
+	}
+}
+
+// end says in the status file how the run ended, also if it ended before it began to
+// do anything.
 func (r *run) end(err error) {
+	if r.status == nil && err != nil {
+		r.count = func() int64 { return 0 }
+		r.begin()
+	}
 	if err == nil {
 		r.status.End(0, "")
 		return

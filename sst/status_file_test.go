@@ -2,6 +2,9 @@ package sst
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +25,41 @@ func told(t *testing.T, name string) status.File {
 		t.Fatal(err)
 	}
 	return file
+}
+
+// A mistake in the option file is told where a probe looks, too; but not while another
+// SST of this directory tells of itself there.
+func TestTheStatusFileTellsOfAMistakeInTheSettings(t *testing.T) {
+	c := newCluster(t)
+	name := filepath.Join(t.TempDir(), "joiner.json")
+	joiner := c.node(c.certificate("localhost", true), "status-file="+name, "[mariadb-10.11]", "innodb_undo_directory=/elsewhere")
+	lock, err := os.Open(joiner.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := flock(lock); err != nil {
+		t.Fatal(err)
+	}
+	fails := func() {
+		t.Helper()
+		joiner.start("--role 'joiner' --address 'localhost:" + fmt.Sprint(freePort(t)) + "' --parent $PPID --progress 0")
+		joiner.end()
+		joiner.says("which one runs is not known", "[ERROR]")
+	}
+	fails()
+	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("told although another SST has the directory: %v", err)
+	}
+	lock.Close()
+	fails()
+	file := told(t, name)
+	if len(file.Last) != 1 || file.Last[0].Phase != status.Failed || !strings.Contains(file.Last[0].Reason, "which one runs is not known") {
+		t.Errorf("told %+v", file)
+	}
+	if v, why := file.Judge(time.Now()); v != status.Broken {
+		t.Errorf("%v: %s", v, why)
+	}
 }
 
 func TestTheStatusFileTellsOfAnSSTFromItsStartToItsEnd(t *testing.T) {
