@@ -1,7 +1,9 @@
 package sst
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -144,6 +146,23 @@ func TestAFileOfTheDonorsVanishes(t *testing.T) {
 }
 
 // Container profiles answer EPERM where an old kernel says ENOSYS.
+// The same towards a script, which is never told that all has come.
+func TestTheDonorsDiskFailsTowardsAScript(t *testing.T) {
+	cluster := newCluster(t)
+	donor, _ := cluster.pair()
+	script := newScriptJoiner(t, cluster.scriptTLS())
+	defer script.stop()
+	donor.startAs(refusing(t, "pread64:error=EIO:when=3+", filepath.Join(donor.dir, "db1/t.ibd")), donorArgs(script.port, ""))
+	donor.expect("flush tables")
+	donor.flushed(42)
+	donor.end()
+	donor.isFailed()
+	donor.says("[ERROR]", "t.ibd", "input/output error")
+	if _, err := os.Stat(filepath.Join(script.dir, "rsync_tunnel_sst_complete")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the script was told that all has come: %v", err)
+	}
+}
+
 func TestSystemCallsThatAreNotAllowed(t *testing.T) {
 	for _, what := range []string{"pidfd_open:error=EPERM", "pidfd_open:error=ENOSYS", "landlock_create_ruleset:error=EPERM", "openat2:error=EPERM"} {
 		t.Run(what, func(t *testing.T) {

@@ -200,6 +200,7 @@ type scriptJoiner struct {
 	dir   string
 	port  int
 	begin func(s *transfer.Session)
+	wrap  func(net.Conn) net.Conn // nil: nothing
 	stop  func()
 }
 
@@ -233,6 +234,9 @@ func newScriptJoiner(t *testing.T, c *tls.Config) *scriptJoiner {
 			}
 			work.Go(func() {
 				defer conn.Close()
+				if j.wrap != nil {
+					conn = j.wrap(conn)
+				}
 				if _, err := d.Serve(ctx, conn); err != nil {
 					t.Logf("script: %v", err)
 				}
@@ -261,6 +265,47 @@ func TestScriptAsJoiner(t *testing.T) {
 	}
 	if diff := cmp.Diff(state(t, donor.dir), state(t, script.dir)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// heard keeps what a connection reads.
+type heard struct {
+	net.Conn
+	mu  *sync.Mutex
+	all *bytes.Buffer
+}
+
+func (h heard) Read(p []byte) (int, error) {
+	n, err := h.Conn.Read(p)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.all.Write(p[:n])
+	return n, err
+}
+
+// Under the lock a script's rsync is told to speak up sooner, so that a joiner that is
+// only slow is not taken for one that is gone.
+func TestAScriptIsToldToAnswerInTimeUnderTheLock(t *testing.T) {
+	cluster := newCluster(t)
+	donor, _ := cluster.pair("precopy=off", "sst-timeout=100", "sst-timeout-locked=17")
+	script := newScriptJoiner(t, cluster.scriptTLS())
+	defer script.stop()
+	var mu sync.Mutex
+	var all bytes.Buffer
+	script.wrap = func(c net.Conn) net.Conn { return heard{c, &mu, &all} }
+	donor.donate(script.port, "")
+	donor.expect("flush tables")
+	donor.flushed(42)
+	donor.expect("continue")
+	donor.expect("done " + testUUID + ":42 0")
+	donor.exit(0)
+	mu.Lock()
+	defer mu.Unlock()
+	// The last session is the magic file's, which no lock waits for any more.
+	locked, free := []byte("--timeout=17\x00"), []byte("--timeout=100\x00")
+	if n := bytes.Count(all.Bytes(), locked); n < 3 || bytes.Count(all.Bytes(), free) != 1 ||
+		bytes.Index(all.Bytes(), free) < bytes.LastIndex(all.Bytes(), locked) {
+		t.Errorf("told in %d sessions: %q", n, all.Bytes())
 	}
 }
 

@@ -118,6 +118,7 @@ func torture(t *testing.T, seed uint64, donor, joiner *node) (skipped int) {
 // A tortured is one side, run in this process.
 type tortured struct {
 	node   *node
+	stdout *os.File
 	lines  *bufio.Scanner
 	status chan int
 }
@@ -141,7 +142,7 @@ func startRun(t *testing.T, n *node, s seams, args string) *tortured {
 	// Landlock would restrict the whole test.
 	kernel := confine.Kernel{Version: func() (int, error) { return 0, unix.ENOSYS }, NoNewPrivs: func() error { return nil }}
 	sst := &run{kernel: kernel, args: parsed, stdin: null, log: report.NewLog(n, nil), out: report.NewDialogue(w, 512), watch: newServerWatch(), seams: s}
-	o := &tortured{node: n, lines: bufio.NewScanner(r), status: make(chan int, 1)}
+	o := &tortured{node: n, stdout: r, lines: bufio.NewScanner(r), status: make(chan int, 1)}
 	go func() {
 		o.status <- sst.exitStatus()
 		w.Close()
@@ -163,6 +164,7 @@ func (o *tortured) exit(want int) {
 	if got := <-o.status; got != want {
 		o.node.t.Fatalf("status %d, want %d\n%s", got, want, o.node.said())
 	}
+	o.stdout.Close()
 }
 
 // A hand changes files.
