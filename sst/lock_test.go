@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -238,28 +237,5 @@ func TestRealProcessTable(t *testing.T) {
 	}
 	if _, err := (procTable{}).process(cmd.Process.Pid); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a process that was waited for: %v", err)
-	}
-}
-
-func FuzzParseStat(f *testing.F) {
-	f.Add([]byte("42 (a) b (c) S 7 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 1 2"))
-	f.Add([]byte("1 (systemd) Z 0 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 9 1 2"))
-	f.Add([]byte("(("))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		p, err := parseStat(b)
-		if err == nil && !strings.Contains(string(b), "("+p.name+")") {
-			t.Errorf("name %q of %q", p.name, b)
-		}
-	})
-}
-
-func TestParseStatTakesAnyName(t *testing.T) {
-	for _, name := range []string{"sh", "a) S 1 (b", "", "my sql"} {
-		line := "42 (" + name + ") S 7 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 1 2"
-		p, err := parseStat([]byte(line))
-		want := process{pid: 42, parent: 7, name: name, start: 12345}
-		if err != nil || p != want {
-			t.Errorf("%s: %+v, %v", strconv.Quote(name), p, err)
-		}
 	}
 }

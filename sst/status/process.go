@@ -1,11 +1,10 @@
 package status
 
 import (
-	"bytes"
-	"fmt"
 	"os"
-	"strconv"
 	"strings"
+
+	"wsrep_sst_rsync_tunnel/sst/proc"
 )
 
 // identity tells a process from a later one with the same number, also after the
@@ -42,15 +41,6 @@ func bootID() string {
 // startOf gives the start of a process in clock ticks since boot; there is false if
 // it does not exist or is a zombie.
 func startOf(pid int) (tick uint64, there bool) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, false
-	}
-	// Fields are counted behind the name, which may hold anything (proc(5)).
-	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	if len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
-		return 0, false
-	}
-	tick, err = strconv.ParseUint(fields[19], 10, 64)
-	return tick, err == nil
+	s, err := proc.Read(pid)
+	return s.Start, err == nil && !s.Dead
 }
