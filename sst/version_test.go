@@ -88,7 +88,7 @@ func FuzzProgramSeries(f *testing.F) {
 // What no test can make up: that the real servers have the mark. Those of other
 // releases are where `make versions` puts them.
 func TestTheVersionsOfRealServers(t *testing.T) {
-	servers, err := filepath.Glob(filepath.Join(versionsDir(t), "*/root/usr/sbin/mariadbd"))
+	servers, err := filepath.Glob(filepath.Join(versionsDir(t), "*/base/sbin/mariadbd"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,8 +103,8 @@ func TestTheVersionsOfRealServers(t *testing.T) {
 	}
 	for _, file := range servers {
 		run := file
-		if base, ok := strings.CutSuffix(file, "root/usr/sbin/mariadbd"); ok {
-			run = base + "base/sbin/mariadbd"
+		if base, ok := strings.CutSuffix(file, "base/sbin/mariadbd"); ok {
+			file = base + "root/usr/sbin/mariadbd"
 		}
 		out, err := exec.CommandContext(t.Context(), run, "--no-defaults", "--version").Output()
 		m := regexp.MustCompile(` Ver (\d+\.\d+)\.`).FindStringSubmatch(string(out))
