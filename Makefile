@@ -1,13 +1,16 @@
-# make build | demo | test | test-long | test-versions | lint | race | fuzz | dist | clean
+# make build | demo | test | test-long | test-versions | test-arm64 | lint | race | fuzz | dist | clean
 #
-# The shipped binary is the one of `make build`: static, without paths of this machine, the same bytes everywhere.
+# The shipped binary is the one of `make build`: static, without paths of this machine, the same bytes everywhere (for the same
+# Go and the same commit). `make dist` makes what a release consists of: docs/packages.md.
 
 GO       ?= go
 FUZZTIME ?= 5s
 BINARY   := wsrep_sst_rsync_tunnel
-GOBUILD  := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w'
+# Stamped here and not by go build, which does it only where git may read the checkout.
+STAMP     = $(shell sh packaging/stamp.sh commit)
+GOBUILD   = CGO_ENABLED=0 GOAMD64=v1 GOARM64=v8.0 $(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X '$(BINARY)/cli.stamp=$(STAMP)'"
 
-.PHONY: build demo test test-long test-versions peers versions lint race fuzz dist clean
+.PHONY: build demo test test-long test-versions test-arm64 peers versions lint race fuzz dist clean
 
 build:
 	$(GOBUILD) -o $(BINARY) .
@@ -33,6 +36,11 @@ test-long: peers versions
 test-versions: peers versions
 	E2E_LONG=1 CGO_ENABLED=0 $(GO) test -count=1 -timeout 2h -v -run 'OtherMariaDBs|NodeJoinsWithSelfSigned|MatrixOfRsyncs|ChecksumThatWeDoNotHave|TunnelScript' ./e2e/...
 
+# The packages that are about bytes, on a processor that most of us do not have. What starts other programs, or needs a
+# kernel's own view of a process, is left to machines of that kind.
+test-arm64:
+	@GO='$(GO)' sh packaging/test-arm64.sh
+
 lint:
 	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "gofmt: not formatted:"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
@@ -51,7 +59,7 @@ dist:
 	rm -rf dist && mkdir dist
 	GOOS=linux GOARCH=amd64 $(GOBUILD) -o dist/$(BINARY)-linux-amd64 .
 	GOOS=linux GOARCH=arm64 $(GOBUILD) -o dist/$(BINARY)-linux-arm64 .
-	cd dist && sha256sum $(BINARY)-* >SHA256SUMS
+	GO='$(GO)' sh packaging/packages.sh
 
 clean:
 	rm -rf dist $(BINARY)

@@ -28,6 +28,11 @@ const Binary = "wsrep_sst_rsync_tunnel"
 // they become links to Binary.
 var Methods = []string{"wsrep_sst_rsync", "wsrep_sst_rsync_wan"}
 
+// Packaged is where packages put the program whose system may have another one under
+// the method's name already (RHEL's mariadb-server-galera has the shell script). From
+// there it is linked, not copied, so that an update of the package is one of the method.
+const Packaged = "/usr/libexec/" + Binary
+
 // keptSuffix is where a stock script waits that dpkg does not look after, and what
 // dpkg-divert is told for one that it does.
 const keptSuffix = ".stock"
@@ -39,9 +44,11 @@ type Installer struct {
 	ReplaceStock bool   // stock scripts may be put aside
 	Say          func(string)
 	// Divert calls dpkg-divert with these arguments; nil where there is no dpkg.
-	// Owned says whether a package owns a file.
-	Divert func(args ...string) error
-	Owned  func(path string) bool
+	// Diverted says whether it diverts a file to where we put it aside, Owned whether a
+	// package owns a file.
+	Divert   func(args ...string) error
+	Diverted func(path string) bool
+	Owned    func(path string) bool
 }
 
 // An Advice is an error with a next step.
@@ -70,6 +77,10 @@ func (i *Installer) UseDpkg() {
 			return fmt.Errorf("dpkg-divert %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
 		}
 		return nil
+	}
+	i.Diverted = func(path string) bool {
+		out, err := exec.Command(divert, "--truename", path).Output()
+		return err == nil && strings.TrimSpace(string(out)) == path+keptSuffix
 	}
 	i.Owned = func(path string) bool { return exec.Command("dpkg-query", "-S", path).Run() == nil }
 }
@@ -126,7 +137,7 @@ func (i *Installer) Install() error {
 			i.Say("kept the stock script " + i.path(name) + "; --replace-stock puts this program in its place")
 			continue
 		}
-		if err := i.link(name); err != nil {
+		if err := i.link(name, Binary); err != nil {
 			return err
 		}
 		i.Say("installed " + i.path(name) + ": method " + strings.TrimPrefix(name, "wsrep_sst_"))
@@ -134,10 +145,15 @@ func (i *Installer) Install() error {
 	return nil
 }
 
-// Remove takes away what is ours and puts back what stood there before.
+// Remove takes away what is ours and puts back what stood there before. The program
+// itself stays where a package brought it.
 func (i *Installer) Remove() error {
 	for _, name := range append(Methods, Binary) {
 		path := i.path(name)
+		if name == Binary && i.packaged(path) {
+			i.Say("left " + path + ": it belongs to a package; remove that")
+			continue
+		}
 		is, err := i.ours(name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -160,6 +176,13 @@ func (i *Installer) Remove() error {
 }
 
 func (i *Installer) path(name string) string { return filepath.Join(i.Dir, name) }
+
+// packaged says whether a package owns what stands at path, not merely what was put
+// aside from there.
+func (i *Installer) packaged(path string) bool {
+	_, err := os.Lstat(path + keptSuffix)
+	return errors.Is(err, fs.ErrNotExist) && i.Owned != nil && i.Owned(path)
+}
 
 // ours says whether a file is this program or a link to it.
 func (i *Installer) ours(name string) (bool, error) {
@@ -206,21 +229,24 @@ func (i *Installer) clear(name string) (bool, error) {
 	return true, nil
 }
 
-// restore puts back what clear put aside.
+// restore puts back what clear put aside. A diversion goes even if the package whose
+// file was diverted is gone, and the file with it.
 func (i *Installer) restore(name string) error {
 	path := i.path(name)
-	if _, err := os.Lstat(path + keptSuffix); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	} else if err != nil {
+	_, err := os.Lstat(path + keptSuffix)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if i.Divert != nil {
-		if err := i.Divert("--local", "--rename", "--remove", path); err != nil {
+	kept := err == nil
+	if i.Divert != nil && i.Diverted(path) {
+		if err := i.Divert("--local", "--rename", "--divert", path+keptSuffix, "--remove", path); err != nil {
 			return err
 		}
 	}
-	// dpkg removes a diversion that it knows and says nothing of one that it does not.
-	if _, err := os.Lstat(path + keptSuffix); err == nil {
+	if !kept {
+		return nil
+	}
+	if _, err := os.Lstat(path + keptSuffix); err == nil { // dpkg did not know of it
 		if err := os.Rename(path+keptSuffix, path); err != nil {
 			return err
 		}
@@ -229,13 +255,16 @@ func (i *Installer) restore(name string) error {
 	return nil
 }
 
-// copySelf copies this program, whole or not at all.
+// copySelf copies this program, whole or not at all, or links it.
 func (i *Installer) copySelf() error {
 	target := i.path(Binary)
 	if a, err := os.Stat(i.Self); err != nil {
 		return fmt.Errorf("read this program: %w", err)
 	} else if b, err := os.Stat(target); err == nil && os.SameFile(a, b) {
 		return nil // started from where it belongs
+	}
+	if i.Self == Packaged {
+		return i.link(Binary, Packaged)
 	}
 	from, err := os.Open(i.Self)
 	if err != nil {
@@ -258,14 +287,14 @@ func (i *Installer) copySelf() error {
 	return nil
 }
 
-// link makes a method's name a link to the binary beside it.
-func (i *Installer) link(name string) error {
+// link makes a name a link to target.
+func (i *Installer) link(name, target string) error {
 	path := i.path(name)
 	temp := i.path("." + name + ".new")
 	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := os.Symlink(Binary, temp); err != nil {
+	if err := os.Symlink(target, temp); err != nil {
 		return err
 	}
 	return os.Rename(temp, path)

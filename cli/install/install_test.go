@@ -162,7 +162,7 @@ func TestDpkgLooksAfterItsScripts(t *testing.T) {
 	i := newInstaller(t, program(t, "one"))
 	i.ReplaceStock = true
 	i.UseDpkg()
-	i.Owned = func(string) bool { return true }
+	i.Owned = func(path string) bool { return path == i.path("wsrep_sst_rsync") }
 	script := i.path("wsrep_sst_rsync")
 	put(t, script, "# of a package\n")
 	if err := i.Install(); err != nil {
@@ -181,6 +181,19 @@ func TestDpkgLooksAfterItsScripts(t *testing.T) {
 	if list, _ := exec.Command("dpkg-divert", "--list", script).CombinedOutput(); len(list) > 0 {
 		t.Errorf("the diversion stays: %s", list)
 	}
+	// The package whose script it was goes first, and takes along what was put aside.
+	if err := i.Install(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(script + keptSuffix); err != nil {
+		t.Fatal(err)
+	}
+	if err := i.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if list, _ := exec.Command("dpkg-divert", "--list", script).CombinedOutput(); len(list) > 0 {
+		t.Errorf("the diversion of a package that has gone stays: %s", list)
+	}
 }
 
 func TestTheDirectoryIsFoundByItsScripts(t *testing.T) {
@@ -194,5 +207,48 @@ func TestTheDirectoryIsFoundByItsScripts(t *testing.T) {
 	path := strings.Join([]string{filepath.Join(base, "other"), filepath.Join(base, "sbin"), filepath.Join(base, "bin")}, ":")
 	if got, err := FindDir(path); err != nil || got != filepath.Join(base, "bin") {
 		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// A package's program that may not take the method's name by itself is linked, so that
+// it is updated with the package.
+func TestAPackagedProgramIsLinked(t *testing.T) {
+	i := newInstaller(t, Packaged)
+	put(t, i.path(Binary), "#!/bin/bash\n# the shell script of the same name\n")
+	i.ReplaceStock = true
+	// Without the package, as here, nothing can be linked to; with it, a link is all there is.
+	if _, err := os.Stat(Packaged); err == nil {
+		t.Skip("SKIPPED: the package is on this machine")
+	}
+	if err := i.Install(); err == nil {
+		t.Error("a program that is not there was linked")
+	}
+	i = newInstaller(t, program(t, "one"))
+	if err := i.link(Binary, Packaged); err != nil {
+		t.Fatal(err)
+	}
+	if is, err := i.ours(Binary); err != nil || !is {
+		t.Errorf("the link is not known for ours: %t, %v", is, err)
+	}
+	if err := i.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(i.Dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestAPackagesProgramIsLeftToThePackage(t *testing.T) {
+	i := newInstaller(t, program(t, "one"))
+	if err := i.Install(); err != nil {
+		t.Fatal(err)
+	}
+	i.Owned = func(path string) bool { return path == i.path(Binary) }
+	if err := i.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	left, err := os.ReadDir(i.Dir)
+	if err != nil || len(left) != 1 || left[0].Name() != Binary {
+		t.Errorf("left: %v, %v; want the package's program alone", left, err)
 	}
 }

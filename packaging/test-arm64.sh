@@ -1,0 +1,20 @@
+#!/bin/sh
+# Unit tests of the arm64 program on a machine of another kind, by qemu's user mode. Called by `make test-arm64`.
+set -eu
+cd "$(dirname "$0")/.."
+go=${GO:-go}
+
+if [ "$("$go" env GOHOSTARCH)" = arm64 ]; then
+	echo "test-arm64: this machine is one; make test does it" >&2
+	exit 0
+fi
+for qemu in qemu-aarch64-static qemu-aarch64 ''; do
+	if [ -n "$qemu" ] && command -v "$qemu" >/dev/null; then break; fi
+done
+if [ -z "$qemu" ]; then
+	echo "test-arm64: NOT TESTED: no qemu-aarch64 here; hint: on Debian, apt-get install qemu-user-static" >&2
+	if [ "${E2E_REQUIRE_PEERS:-}" = 1 ]; then exit 1; fi
+	exit 0
+fi
+# shellcheck disable=SC2086
+GOOS=linux GOARCH=arm64 CGO_ENABLED=0 exec "$go" test -timeout 60m -p "${ARM64_PARALLEL:-2}" -exec "$qemu" ${ARM64_PACKAGES:-./mycnf/... ./tls/... ./transfer/... ./sst/plan ./sst/report ./sst/status ./cli/certs ./cli/completion ./cli/manual}
