@@ -172,6 +172,7 @@ func (n *node) start(t *testing.T, args ...string) {
 	cmd.Dir = n.datadir
 	cmd.Env = []string{"PATH=" + n.programs + ":" + peers.Path() + ":" + n.lastPath, "TMPDIR=" + n.path("tmp"), "HOME=" + n.dir, "LANG=C.UTF-8"}
 	cmd.SysProcAttr = n.owner.process()
+	cmd.SysProcAttr.Chroot = n.server.root
 	early, err := os.OpenFile(n.path("stderr.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		t.Fatal(err)

@@ -12,14 +12,17 @@ import (
 )
 
 // server is a MariaDB that nodes are run with: the installed one, or that of another release of Debian, which lives in a
-// folder with its own libraries. The zero value is the installed one.
-type server struct{ release *peers.Release }
+// folder with its own libraries, or a copy of the installed one below a root of its own. The zero value is the installed one.
+type server struct {
+	release *peers.Release
+	root    string // what mariadbd takes for /, if not empty
+}
 
 // serverOf is the MariaDB of a release, or ends the test.
 func serverOf(t *testing.T, release string) server {
 	t.Helper()
 	r := peers.OfRelease(t, release)
-	return server{&r}
+	return server{release: &r}
 }
 
 func (s server) program(t *testing.T, name string) string {

@@ -43,6 +43,7 @@ for arch in amd64 arm64; do
 	"$own" man | gzip -9n >"$stage/$name.8.gz"
 	for shell in bash zsh fish; do "$own" completion $shell >"$stage/$name.$shell"; done
 	cp packaging/deb.* packaging/rpm.* "$stage/"
+	chmod -R u=rwX,go=rX "$stage" # a checkout has the modes of its owner's umask
 	find "$stage" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 	for format in deb rpm; do
 		(cd "$stage" && GOARCH=$arch "$work/nfpm" package --config "$OLDPWD/packaging/nfpm.yaml" --packager $format --target "$work" >/dev/null)
