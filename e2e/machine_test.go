@@ -31,6 +31,8 @@ func alone(t *testing.T, env ...string) bool {
 		for _, err := range []error{
 			unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
 			unix.Mount("proc", "/proc", "proc", 0, ""), // of these processes only
+			os.MkdirAll("/run/netns", 0o755),
+			unix.Mount("tmpfs", "/run/netns", "tmpfs", 0, ""), // where ip has its files
 		} {
 			if err != nil {
 				t.Fatal(err)
@@ -82,6 +84,10 @@ func twoMachines(t *testing.T) [2]machine {
 		}
 		t.Skipf("NOT TESTED: there is no bare Debian here (%v); hint: sh e2e/chroot.sh", err)
 	}
+	host, err := os.Hostname() // sudo asks for its address
+	if err != nil {
+		t.Fatal(err)
+	}
 	var both [2]machine
 	ip := peers.Need(t, "ip")
 	for i, name := range []string{"node1", "node2"} {
@@ -93,12 +99,14 @@ func twoMachines(t *testing.T) [2]machine {
 		command(t, ip, "-n", m.network, "address", "add", "192.0.2."+string(rune('1'+i))+"/24", "dev", "cable")
 		command(t, ip, "-n", m.network, "link", "set", "lo", "up")
 		command(t, ip, "-n", m.network, "link", "set", "cable", "up")
-		m.write(t, "/etc/hosts", "127.0.0.1 localhost\n192.0.2.1 node1.example.com\n192.0.2.2 node2.example.com\n")
+		m.write(t, "/etc/hosts", "127.0.0.1 localhost "+host+"\n192.0.2.1 node1.example.com\n192.0.2.2 node2.example.com\n")
 		m.write(t, "/etc/hostname", m.network+"\n")
 		m.write(t, "/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n") // packages start nothing here
 		if err := os.Chmod(m.path("/usr/sbin/policy-rc.d"), 0o755); err != nil {
 			t.Fatal(err)
 		}
+		m.write(t, "/etc/mysql/mariadb.conf.d/99-log.cnf", "[mysqld_safe]\nlog_error=/var/log/mysql/error.log\n") // there is no syslog
+		m.does(t, "install -d -o mysql /var/log/mysql")
 		m.write(t, "/etc/default/mariadb", "MYSQLD_STARTUP_TIMEOUT=300\n") // 30 s are for a machine that does nothing else
 	}
 	return both
