@@ -10,7 +10,7 @@ BINARY   := wsrep_sst_rsync_tunnel
 STAMP     = $(shell sh packaging/stamp.sh commit)
 GOBUILD   = CGO_ENABLED=0 GOAMD64=v1 GOARM64=v8.0 $(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X '$(BINARY)/cli.stamp=$(STAMP)'"
 
-.PHONY: build demo test test-long test-versions test-arm64 peers versions lint race fuzz dist clean
+.PHONY: build demo test test-long test-versions test-arm64 peers versions chroot lint race fuzz dist clean
 
 build:
 	$(GOBUILD) -o $(BINARY) .
@@ -25,11 +25,15 @@ peers:
 versions:
 	@sh e2e/versions.sh || test "$$E2E_REQUIRE_PEERS" != 1
 
+# A bare Debian, for tests that change a whole machine.
+chroot:
+	@sh e2e/chroot.sh || test "$$E2E_REQUIRE_PEERS" != 1
+
 # The tests run as the binary does, without cgo.
 test: peers
 	CGO_ENABLED=0 $(GO) test -parallel 3 -timeout 25m ./...
 
-test-long: peers versions
+test-long: peers versions chroot
 	E2E_LONG=1 CGO_ENABLED=0 $(GO) test -count=1 -timeout 6h ./...
 
 # The part of test-long that docs/compatibility.md reports.
