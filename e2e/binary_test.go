@@ -21,6 +21,9 @@ func TestBinaryIsStaticAndSmall(t *testing.T) {
 	if out, _ := exec.Command(peers.Need(t, "ldd"), binary).CombinedOutput(); !strings.Contains(string(out), "not a dynamic executable") {
 		t.Errorf("ldd says: %s", out)
 	}
+	if out := command(t, binary, "version"); !strings.Contains(out, "commit  "+productStamp+"\n") {
+		t.Errorf("the binary does not name the commit that the Makefile was told: %s", out)
+	}
 	info, err := os.Stat(binary)
 	if err != nil {
 		t.Fatal(err)

@@ -14,7 +14,6 @@ import (
 
 const (
 	distOfParent = "E2E_DIST"
-	releaseStamp = "0123456789abcdef of 2026-01-02T03:04:05Z"
 	releaseTime  = "1767323045"
 )
 
@@ -54,7 +53,7 @@ func distIn(folder string, env ...string) (string, error) {
 		}
 	}
 	cmd := exec.Command("make", "-C", folder, "dist")
-	cmd.Env = append(append(os.Environ(), "COMMIT="+releaseStamp, "SOURCE_DATE_EPOCH="+releaseTime), env...)
+	cmd.Env = append(append(os.Environ(), "COMMIT="+productStamp, "SOURCE_DATE_EPOCH="+releaseTime), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		os.Stderr.Write(out)
 		return "", err
@@ -74,12 +73,12 @@ func TestTwoFoldersGiveTheSameRelease(t *testing.T) {
 	if out, err := exec.Command("diff", "-r", one, two).CombinedOutput(); err != nil {
 		t.Errorf("the two releases differ: %v\n%s", err, out)
 	}
+	if same, err := exec.Command("cmp", filepath.Join(one, "wsrep_sst_rsync_tunnel-linux-amd64"), product(t)).CombinedOutput(); err != nil {
+		t.Errorf("make build and make dist make different programs: %v: %s", err, same)
+	}
 	sums := command(t, "sh", "-c", `cd "$1" && sha256sum -c SHA256SUMS`, "sh", one)
 	if n := strings.Count(sums, ": OK\n"); n != 8 {
 		t.Errorf("%d of the release's 8 files are vouched for:\n%s", n, sums)
-	}
-	if out := command(t, filepath.Join(one, "wsrep_sst_rsync_tunnel-linux-amd64"), "version"); !strings.Contains(out, "commit  "+releaseStamp+"\n") {
-		t.Errorf("the binary does not know its commit: %s", out)
 	}
 }
 
