@@ -7,6 +7,7 @@ set -eu
 umask 022
 LC_ALL=C TZ=UTC0
 export LC_ALL TZ
+unset GOOS GOARCH GOAMD64 GOARM64 # the tools are for this machine
 cd "$(dirname "$0")/.."
 
 go=${GO:-go}
