@@ -177,11 +177,10 @@ func (i *Installer) Remove() error {
 
 func (i *Installer) path(name string) string { return filepath.Join(i.Dir, name) }
 
-// packaged says whether a package owns what stands at path, not merely what was put
-// aside from there.
+// packaged says whether what stands at path is a package's own: not what we put where
+// a package's file is diverted from.
 func (i *Installer) packaged(path string) bool {
-	_, err := os.Lstat(path + keptSuffix)
-	return errors.Is(err, fs.ErrNotExist) && i.Owned != nil && i.Owned(path)
+	return i.Owned != nil && i.Owned(path) && !i.Diverted(path)
 }
 
 // ours says whether a file is this program or a link to it.

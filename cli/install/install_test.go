@@ -244,11 +244,14 @@ func TestAPackagesProgramIsLeftToThePackage(t *testing.T) {
 		t.Fatal(err)
 	}
 	i.Owned = func(path string) bool { return path == i.path(Binary) }
+	i.Diverted = func(string) bool { return false }
+	// What the package has put aside is for the package to put back, when dpkg has removed the program.
+	put(t, i.path(Binary)+keptSuffix, "# of the administrator\n")
 	if err := i.Remove(); err != nil {
 		t.Fatal(err)
 	}
 	left, err := os.ReadDir(i.Dir)
-	if err != nil || len(left) != 1 || left[0].Name() != Binary {
-		t.Errorf("left: %v, %v; want the package's program alone", left, err)
+	if err != nil || len(left) != 2 || read(t, i.path(Binary)) != read(t, i.Self) {
+		t.Errorf("left: %v, %v; want the package's program as it is", left, err)
 	}
 }
