@@ -1,6 +1,7 @@
 #!/bin/sh
 # A bare Debian with mariadb-server, which tests use as the lower layer of machines of their own. It is made once, by apt
-# with the machine's own sources; nothing is installed into the machine but mmdebstrap, which does that.
+# with the machine's own sources; nothing is installed into the machine but
+# mmdebstrap, which does that, and rpm.
 #
 #   sh e2e/chroot.sh     makes chroot/ in the folder that versions.sh --where tells; remove that for newer packages
 #
@@ -20,9 +21,15 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
 	say "needs root and apt: the tests in a bare Debian are skipped"
 	exit 1
 fi
-if ! command -v mmdebstrap >/dev/null; then
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-		-o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 mmdebstrap </dev/null >&2 || { say "mmdebstrap could not be installed"; exit 1; }
+lack=
+for program in mmdebstrap rpm; do # the second for tests of the rpm, in the same tree
+	command -v "$program" >/dev/null || lack="$lack $program"
+done
+# shellcheck disable=SC2086
+if [ -n "$lack" ] && ! DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	-o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 $lack </dev/null >&2; then
+	say "could not be installed:$lack"
+	exit 1
 fi
 archives=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' | sort -u)
 main=$(echo "$archives" | awk '$1 ~ /\/debian\/?$/ && $2 !~ /-/ { print $1; exit }')

@@ -16,8 +16,10 @@ if [ -z "$qemu" ]; then
 	if [ "${E2E_REQUIRE_PEERS:-}" = 1 ]; then exit 1; fi
 	exit 0
 fi
-# Not those of what qemu does not pass on (SO_BINDTODEVICE asked back, TCP_INFO of a listening socket), nor those with a real
-# stunnel, whose time limits are for the speed of a processor.
-skip='TestAnInterfaceIsTheOnlyOne|TestBacklog|TestStunnel'
+# Not what qemu does not pass on (SO_BINDTODEVICE asked back, TCP_INFO of a listening socket), nor what starts other programs
+# again and again: a fork of qemu's user mode with many threads may hang, as it does in transfer/hostile.
+skip='TestAnInterfaceIsTheOnlyOne|TestBacklog|TestStunnel|TestOpenSSL'
+packages='./mycnf/... ./tls ./transfer ./transfer/captest ./transfer/delta ./transfer/ext ./transfer/filter ./transfer/flist ./transfer/wire
+	./sst/plan ./sst/report ./sst/status ./cli/certs ./cli/manual'
 # shellcheck disable=SC2086
-GOOS=linux GOARCH=arm64 CGO_ENABLED=0 exec "$go" test -timeout 60m -p "${ARM64_PARALLEL:-2}" -skip "$skip" -exec "$qemu" ${ARM64_PACKAGES:-./mycnf/... ./tls/... ./transfer/... ./sst/plan ./sst/report ./sst/status ./cli/certs ./cli/completion ./cli/manual}
+GOOS=linux GOARCH=arm64 CGO_ENABLED=0 exec "$go" test -timeout 60m -p "${ARM64_PARALLEL:-2}" -skip "$skip" -exec "$qemu" ${ARM64_PACKAGES:-$packages}
