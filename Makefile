@@ -6,7 +6,7 @@
 GO       ?= go
 FUZZTIME ?= 5s
 BINARY   := wsrep_sst_rsync_tunnel
-OUT      ?= $(BINARY)
+OUT       = $(BINARY)
 # Stamped here and not by go build, which does it only where git may read the checkout.
 STAMP     = $(shell sh packaging/stamp.sh commit)
 GOBUILD   = CGO_ENABLED=0 GOAMD64=v1 GOARM64=v8.0 $(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X '$(BINARY)/cli.stamp=$(STAMP)'"
