@@ -38,6 +38,7 @@ func newCopier(d *donor) *copier {
 		donor: d, skip: d.seams.skipping(), names: newIDNames(), cache: newPageCache(),
 		copies: map[fileKey]copied{}, marks: map[plan.Root][sha256.Size]byte{},
 	}
+	c.skip.writes = d.writes
 	c.sender = ext.New(ext.Options{
 		Connections: min(d.threads, maxStreams), Dial: d.dialStream, Memory: c.memory, Sums: d.oldData, Compress: d.settings.Compress,
 		Progress: func(read, sent int64) {

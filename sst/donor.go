@@ -38,6 +38,9 @@ type donor struct {
 	memory  *ext.Memory  // of what it has
 	locked  atomic.Bool  // mariadbd's tables are
 	arrived atomic.Bool  // the joiner has said that it has everything
+	writes  *writeProbe  // how long the disks take
+
+	rehearsed *rehearsal // what a script's joiner got before the lock; nil: nothing
 }
 
 func newDonor(r *run) *donor {
@@ -96,6 +99,8 @@ func (d *donor) do(ctx context.Context) (err error) {
 	}
 	d.memory = d.newMemory()
 	defer d.memory.Close()
+	d.writes = newWriteProbe(d.settings.Places) // before landlock forbids it
+	defer d.writes.close()
 	d.confine(d.needs())
 	return d.connected(ctx, d.sst)
 }
@@ -189,4 +194,10 @@ func (e *peerError) Unwrap() error { return e.err }
 func isVanished(err error) bool {
 	exit, ok := errors.AsType[*transfer.ExitError](err)
 	return ok && exit.Code == transfer.ExitVanished
+}
+
+// isPartial says that a session ended well but for some of its files.
+func isPartial(err error) bool {
+	exit, ok := errors.AsType[*transfer.ExitError](err)
+	return ok && exit.Code == transfer.ExitPartial
 }

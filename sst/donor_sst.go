@@ -11,17 +11,22 @@ import (
 // sst is the whole of an SST from the moment that the joiner is known.
 func (d *donor) sst(ctx context.Context) error {
 	began := time.Now()
+	defer d.sayProgress(ctx)()
 	var c *copier
+	before := d.rehearse
 	if d.ranges {
 		c = newCopier(d)
 		defer c.close()
-		defer d.sayProgress(ctx)()
-		end := d.stage("Donor-Precopy")
-		err := c.beforeLock(ctx)
-		end()
-		if err != nil {
-			return err
-		}
+		before = c.beforeLock
+	}
+	end := d.stage("Donor-Precopy")
+	err := before(ctx)
+	end()
+	if err != nil {
+		return err
+	}
+	if r := d.rehearsed; r != nil {
+		defer r.close()
 	}
 	// mariadbd writes its answer twice: it goes at the end, too.
 	defer func() {
@@ -35,14 +40,16 @@ func (d *donor) sst(ctx context.Context) error {
 		return err
 	}
 	defer d.holds(false)
-	locked, before := time.Now(), d.sent.Load()
+	locked, sent := time.Now(), d.sent.Load()
 	if err := d.underLock(ctx, c, stamped); err != nil {
 		return err
 	}
 	now := time.Now()
-	sum := summary{waited: locked.Sub(asked), copied: now.Sub(locked), whole: now.Sub(began), sent: d.sent.Load(), locked: d.sent.Load() - before}
+	sum := summary{waited: locked.Sub(asked), copied: now.Sub(locked), whole: now.Sub(began), sent: d.sent.Load(), locked: d.sent.Load() - sent}
 	if c != nil {
 		sum.rounds = c.rounds
+	} else if d.rehearsed != nil {
+		sum.rounds = d.rehearsed.rounds
 	}
 	if err := d.sendLast(ctx, p, sum.String()); err != nil {
 		return err
@@ -78,7 +85,7 @@ func (d *donor) underLock(ctx context.Context, c *copier, stamped time.Time) (er
 	if c != nil {
 		err = c.final(ctx, stamped)
 	} else if err = d.planAgain(ctx); err == nil {
-		err = d.sendAll(ctx)
+		err = d.sendAll(ctx, stamped)
 	}
 	end()
 	if err != nil {

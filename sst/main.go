@@ -72,9 +72,13 @@ type seams struct {
 	skipping func() skipping
 	// beforeFence is called under the lock, when everything has been copied once.
 	beforeFence func()
+	// tiny is [tinyDatabase].
+	tiny int64
 }
 
-func realSeams() seams { return seams{skipping: newSkipping, beforeFence: func() {}} }
+func realSeams() seams {
+	return seams{skipping: newSkipping, beforeFence: func() {}, tiny: tinyDatabase}
+}
 
 // A run is what both roles share.
 type run struct {

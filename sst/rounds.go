@@ -26,16 +26,23 @@ const (
 
 // beforeLock runs the rounds, unless there is nothing to be gained by them.
 func (c *copier) beforeLock(ctx context.Context) error {
-	switch {
-	case !c.settings.Precopy:
-		c.infof("nothing is copied before the lock: precopy=off")
-	case c.settings.RejectsQueries:
-		c.infof("nothing is copied before the lock: wsrep_sst_donor_rejects_queries is on, so nobody is served meanwhile")
-	default:
-		c.tell(status.Transferring, "copying while the tables are in use")
-		return c.preCopy(ctx)
+	if why := c.whyNoRounds(); why != "" {
+		c.infof("nothing is copied before the lock: %s", why)
+		return nil
 	}
-	return nil
+	c.tell(status.Transferring, "copying while the tables are in use")
+	return c.preCopy(ctx)
+}
+
+// whyNoRounds says why nothing is copied before the lock; "" if it is.
+func (d *donor) whyNoRounds() string {
+	switch {
+	case !d.settings.Precopy:
+		return "precopy=off"
+	case d.settings.RejectsQueries:
+		return "wsrep_sst_donor_rejects_queries is on, so nobody is served meanwhile"
+	}
+	return ""
 }
 
 // preCopy runs the rounds. Its error is the end of the SST.
@@ -48,6 +55,7 @@ func (c *copier) preCopy(ctx context.Context) error {
 		c.polite.Store(nil)
 		g.close()
 	}()
+	defer c.writes.start()()
 	began := time.Now()
 	sel, now, err := c.take(ctx, nil)
 	if err != nil {
