@@ -78,25 +78,8 @@ func torture(t *testing.T, seed uint64, donor, joiner *node) (skipped int) {
 		old.make()
 		old.work(old.rnd.IntN(20), true)
 	}
-	// The margin is what this machine needs for a write into memory, with some to spare;
-	// a server's writes to a disk take longer, which precopy-facts.md has measured.
-	margin := 400 * time.Millisecond
-	if h.rnd.IntN(2) == 0 {
-		time.Sleep(margin) // ages cannot be faked: the kernel sets ctime
-	}
 	locked, stopped := make(chan struct{}), make(chan struct{})
-	seams := seams{
-		skipping: func() skipping {
-			s := newSkipping()
-			s.margin = margin
-			s.disks.kind = func(string) (int64, error) { return unix.EXT4_SUPER_MAGIC, nil }
-			return s
-		},
-		beforeFence: func() {
-			close(stopped)
-			h.wait.Wait()
-		},
-	}
+	seams := h.seams(stopped)
 	h.wait.Go(func() { h.keepWorking(locked, stopped) })
 	port := freePort(t)
 	into := startRun(t, joiner, realSeams(), fmt.Sprintf("--role joiner --address localhost:%d", port))
@@ -114,12 +97,42 @@ func torture(t *testing.T, seed uint64, donor, joiner *node) (skipped int) {
 	if diff := cmp.Diff(state(t, donor.dir), state(t, joiner.dir)); diff != "" {
 		t.Errorf("seed %d: what the donor has (-), what the joiner has (+):\n%s\ndone meanwhile:\n%s\ndonor:\n%s", seed, diff, strings.Join(h.done, "\n"), donor.said())
 	}
-	for line := range strings.Lines(donor.said()) {
-		if _, after, ok := strings.Cut(line, "sent in "); ok && strings.Contains(line, "under the lock: ") {
-			fmt.Sscanf(after[strings.Index(after, "; ")+2:], "%d files", &skipped)
+	return skippedBy(donor.said())
+}
+
+// seams lets the hand work until the fence.
+func (h *hand) seams(stopped chan<- struct{}) seams {
+	// The margin is what this machine needs for a write into memory, with some to spare;
+	// a server's writes to a disk take longer, which precopy-facts.md has measured.
+	margin := 400 * time.Millisecond
+	if h.rnd.IntN(2) == 0 {
+		time.Sleep(margin) // ages cannot be faked: the kernel sets ctime
+	}
+	return seams{
+		skipping: func() skipping {
+			s := newSkipping()
+			s.margin = margin
+			s.disks.kind = func(string) (int64, error) { return unix.EXT4_SUPER_MAGIC, nil }
+			return s
+		},
+		beforeFence: func() {
+			close(stopped)
+			h.wait.Wait()
+		},
+	}
+}
+
+// skippedBy says by a donor's log how many files it did not read under the lock.
+func skippedBy(log string) (n int) {
+	for line := range strings.Lines(log) {
+		if _, after, ok := strings.Cut(line, "under the lock: "); ok {
+			if i := strings.LastIndex(after, "; "); i >= 0 {
+				after = after[i+2:]
+			}
+			fmt.Sscanf(after, "%d files", &n)
 		}
 	}
-	return skipped
+	return n
 }
 
 // A tortured is one side, run in this process.
@@ -133,6 +146,11 @@ type tortured struct {
 // startRun runs the program in this process, with seams.
 func startRun(t *testing.T, n *node, s seams, args string) *tortured {
 	t.Helper()
+	return startRunAs(t, n, s, "wsrep_sst_rsync_tunnel", args)
+}
+
+func startRunAs(t *testing.T, n *node, s seams, program, args string) *tortured {
+	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +159,7 @@ func startRun(t *testing.T, n *node, s seams, args string) *tortured {
 	if err != nil {
 		t.Fatal(err)
 	}
-	argv := append([]string{"wsrep_sst_rsync_tunnel"}, strings.Fields(args)...)
+	argv := append([]string{program}, strings.Fields(args)...)
 	parsed, err := ParseArgs(append(argv, "--datadir", n.dir+"/", "--defaults-file", n.cnf))
 	if err != nil {
 		t.Fatal(err)
