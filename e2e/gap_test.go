@@ -92,7 +92,7 @@ func (c *cluster) methods(t *testing.T) []measured {
 	if err := os.Mkdir(i.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	one, two := i.selfSigned(t, "node1", "127.0.0.1"), i.selfSigned(t, "node2", "127.0.0.1")
+	one, two := i.selfSigned(t, "node1", "localhost"), i.selfSigned(t, "node2", "localhost")
 	all := i.join(t, "all.crt", one.cert, two.cert)
 	stunnel := [2][]string{trio(all, one), trio(all, two)}
 	encrypted := [2][]string{append([]string{"encrypt=3"}, stunnel[0]...), append([]string{"encrypt=3"}, stunnel[1]...)}
@@ -103,7 +103,7 @@ func (c *cluster) methods(t *testing.T) []measured {
 		t.Fatal(err)
 	}
 	for n, id := range map[*node]identity{c.donor: one, c.joiner: two} {
-		head := fmt.Sprintf("#!/bin/bash\ntls=cert=%s,key=%s,cafile=%s\nlocal=%d\n", id.cert, id.key, all, ports.Free(t))
+		head := fmt.Sprintf("#!/bin/bash\ntls=cert=%s,key=%s,cafile=%s,commonname=localhost\nlocal=%d\n", id.cert, id.key, all, ports.Free(t))
 		if err := os.WriteFile(filepath.Join(n.programs, "wsrep_sst_socat"), append([]byte(head), text...), 0o755); err != nil {
 			t.Fatal(err)
 		}

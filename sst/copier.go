@@ -66,7 +66,9 @@ func (c *copier) close() {
 }
 
 // asOwner reads at full speed: the tables are locked.
-func (c *copier) asOwner(f *counted, s ext.Source) ext.Source { return c.cache.wrap(f.path(), s, true) }
+func (c *copier) asOwner(f *counted, s ext.Source) ext.Source {
+	return c.cache.wrap(f.path(), readAhead(s, ownerAhead), true)
+}
 
 // bring makes the joiner's lists those of the census, where they differ, and forgets
 // what is in none of them: it is gone at the joiner, too.

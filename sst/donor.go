@@ -23,6 +23,7 @@ type donor struct {
 	offers  []string     // the joiner's modules if it has not all; nil otherwise
 	bundles bool         // small databases share sessions: the joiner runs a script
 	sent    atomic.Int64 // bytes of files
+	literal atomic.Int64 // of rsync's sessions: what of that was not at the joiner already
 	moved   atomic.Int64 // bytes on the data connections
 	threads int          // sessions at a time
 

@@ -233,7 +233,9 @@ func (d *donor) pushOn(ctx context.Context, conn link, src transfer.Source, what
 			d.warn("joiner: " + text)
 		}
 	}
-	if _, err := transfer.Push(ctx, conn, src, o); err != nil {
+	stats, err := transfer.Push(ctx, conn, src, o)
+	d.literal.Add(stats.Literal)
+	if err != nil {
 		return fail(statusOfTransfer(err), &peerError{fmt.Errorf("send %s to joiner %s: %w", what, peerName(d.joiner), conn.Explain(err))})
 	}
 	return nil

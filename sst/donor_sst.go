@@ -40,12 +40,16 @@ func (d *donor) sst(ctx context.Context) error {
 		return err
 	}
 	defer d.holds(false)
-	locked, sent := time.Now(), d.sent.Load()
+	content := &d.literal
+	if c != nil {
+		content = &d.sent
+	}
+	locked, sent := time.Now(), content.Load()
 	if err := d.underLock(ctx, c, stamped); err != nil {
 		return err
 	}
 	now := time.Now()
-	sum := summary{waited: locked.Sub(asked), copied: now.Sub(locked), whole: now.Sub(began), sent: d.sent.Load(), locked: d.sent.Load() - sent}
+	sum := summary{waited: locked.Sub(asked), copied: now.Sub(locked), whole: now.Sub(began), sent: content.Load(), locked: content.Load() - sent}
 	if c != nil {
 		sum.rounds = c.rounds
 	} else if d.rehearsed != nil {

@@ -102,3 +102,37 @@ func TestOnlyAsMuchIsKeptAsThereIsRoomFor(t *testing.T) {
 		t.Errorf("room for %d bytes on this machine", c.room)
 	}
 }
+
+// What lies ahead of a read is on its way to the page cache when its turn comes.
+func TestWhatComesNextIsAskedFor(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "t.ibd")
+	if err := os.WriteFile(name, make([]byte, 16<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := readAhead(ext.FromOS(f), 4<<20)
+	defer src.Close()
+	fd, ok := descriptor(src)
+	if !ok {
+		t.Fatal("no descriptor: nothing would be given back")
+	}
+	if err := unix.Fdatasync(fd); err != nil {
+		t.Fatal(err)
+	}
+	dontNeed(fd, 0, 16<<20)
+	if n, ok := cachedPages(fd, 0, 16<<20); !ok || n > 0 {
+		t.Skip("this file system or kernel does not show what is cached")
+	}
+	p := make([]byte, 256<<10)
+	if _, err := src.ReadAt(p, 0); err != nil {
+		t.Fatal(err)
+	}
+	all := uint64(4 << 20 / os.Getpagesize())
+	waitFor(t, "what is ahead to be cached", func() bool { n, _ := cachedPages(fd, 0, 4<<20); return n == all })
+	if n, _ := cachedPages(fd, 8<<20, 8<<20); n > 0 {
+		t.Errorf("%d pages are cached far beyond", n)
+	}
+}

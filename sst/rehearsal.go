@@ -76,7 +76,7 @@ func (r *rehearsal) close() { r.cache.giveBack() }
 func (r *rehearsal) run(ctx context.Context) error {
 	began := time.Now()
 	for {
-		round, sent := time.Now(), r.sent.Load()
+		round, sent := time.Now(), r.literal.Load()
 		if r.rounds > 0 {
 			if err := r.planAgain(ctx); err != nil {
 				return err
@@ -89,7 +89,7 @@ func (r *rehearsal) run(ctx context.Context) error {
 		r.rounds++
 		r.rehearsed = r // from now on there is something to compare with
 		took := time.Since(round)
-		r.infof("round %d before the lock: %d sessions, %s sent in %.1f s", r.rounds, len(r.plan.Sessions), bytesText(r.sent.Load()-sent), took.Seconds())
+		r.infof("round %d before the lock: %d sessions, %s sent in %.1f s", r.rounds, len(r.plan.Sessions), bytesText(r.literal.Load()-sent), took.Seconds())
 		limit := r.settings.PrecopyMaxTime
 		if took < longRehearsal || r.rounds >= min(maxRehearsals, r.settings.PrecopyRounds) || limit > 0 && time.Since(began) >= limit {
 			return nil
@@ -123,7 +123,7 @@ func (r *rehearsal) sendDue(ctx context.Context, s *sentSession, src *stampedSou
 	notes := &noted{Source: src, copies: map[fileKey]copied{}}
 	notes.wrap = func(name string, f ext.Source) ext.Source {
 		// What changes from round to round will be read under the lock, too.
-		return r.polite.wrap(r.cache.wrap(filepath.Join(s.Dir, name), f, r.rounds > 0))
+		return r.polite.wrap(r.cache.wrap(filepath.Join(s.Dir, name), readAhead(f, guestAhead), r.rounds > 0))
 	}
 	notes.pace = func(n int) error { return r.polite.pace(ctx, n) }
 	notes.key = func(name string) fileKey { return keyOfFile(s, name) }

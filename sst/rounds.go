@@ -93,7 +93,7 @@ func (c *copier) round(ctx context.Context, now *census, due []*counted) (tally,
 	c.cache.refill()
 	t, missing, err := c.send(ctx, due, func(f *counted, s ext.Source) ext.Source {
 		// What has changed since the round before will have changed under the lock, too.
-		return g.wrap(c.cache.wrap(f.path(), s, c.rounds > 0))
+		return g.wrap(c.cache.wrap(f.path(), readAhead(s, guestAhead), c.rounds > 0))
 	})
 	if err == nil && len(missing) > 0 {
 		c.infof("%d files were not copied yet, the first: %v", len(missing), missing[0])
