@@ -35,7 +35,7 @@ type copier struct {
 
 func newCopier(d *donor) *copier {
 	c := &copier{
-		donor: d, skip: d.seams.skipping(), names: newIDNames(), cache: newPageCache(),
+		donor: d, skip: d.seams.skipping(), names: newIDNames(), cache: newPageCache(d.memoryLimit),
 		copies: map[fileKey]copied{}, marks: map[plan.Root][sha256.Size]byte{},
 	}
 	c.skip.writes = d.writes

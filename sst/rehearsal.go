@@ -60,7 +60,7 @@ func (d *donor) rehearse(ctx context.Context) error {
 		return nil
 	}
 	d.tell(status.Transferring, "copying while the tables are in use")
-	r := &rehearsal{donor: d, skip: d.seams.skipping(), cache: newPageCache(), polite: newPolite(d.settings.PrecopyRate), copies: map[fileKey]copied{}}
+	r := &rehearsal{donor: d, skip: d.seams.skipping(), cache: newPageCache(d.memoryLimit), polite: newPolite(d.settings.PrecopyRate), copies: map[fileKey]copied{}}
 	r.skip.writes = d.writes
 	defer r.polite.close()
 	defer d.writes.start()()
@@ -122,8 +122,7 @@ func (r *rehearsal) session(ctx context.Context, s *sentSession) error {
 func (r *rehearsal) sendDue(ctx context.Context, s *sentSession, src *stampedSource, o transfer.PushOptions) error {
 	notes := &noted{Source: src, copies: map[fileKey]copied{}}
 	notes.wrap = func(name string, f ext.Source) ext.Source {
-		// What changes from round to round will be read under the lock, too.
-		return r.polite.wrap(r.cache.wrap(filepath.Join(s.Dir, name), readAhead(f, guestAhead), r.rounds > 0))
+		return r.polite.wrap(r.cache.wrap(filepath.Join(s.Dir, name), readAhead(f, guestAhead), r.again(r.countedAs(s, name, s.stamps[name]))))
 	}
 	notes.pace = func(n int) error { return r.polite.pace(ctx, n) }
 	notes.key = func(name string) fileKey { return keyOfFile(s, name) }
@@ -172,7 +171,7 @@ func (r *rehearsal) sendBut(ctx context.Context, s *sentSession, src *stampedSou
 			continue
 		}
 		regular++
-		if stamp, real := s.stamps[e.Name]; !real || !r.leaves(s, e, stamp, leave) {
+		if stamp, real := s.stamps[e.Name]; !real || !r.leaves(s, e.Name, stamp, leave) {
 			due = append(due, e.Name)
 		}
 	}
@@ -189,13 +188,25 @@ func (r *rehearsal) sendBut(ctx context.Context, s *sentSession, src *stampedSou
 	return r.pushSource(ctx, newPartSource(all, due), s.what(), o)
 }
 
-func (r *rehearsal) leaves(s *sentSession, e *flist.Entry, stamp ext.Stamp, leave func(*counted, copied) bool) bool {
-	key := keyOfFile(s, e.Name)
+func (r *rehearsal) leaves(s *sentSession, name string, stamp ext.Stamp, leave func(*counted, copied) bool) bool {
+	f := r.countedAs(s, name, stamp)
 	r.mu.Lock()
 	defer r.mu.Unlock() // also for what the rules remember
-	last, known := r.copies[key]
+	last, known := r.copies[f.fileKey]
+	return known && leave(f, last)
+}
+
+// again says that a file will be read once more.
+func (r *rehearsal) again(f *counted) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.rounds > 0 || r.skip.readAgain(f, time.Now())
+}
+
+// countedAs is a file as the rules know it.
+func (r *rehearsal) countedAs(s *sentSession, name string, stamp ext.Stamp) *counted {
 	base := &selected{Session: plan.Session{Dir: filepath.Join(s.Dir, topOf(s))}}
-	return known && leave(&counted{key, e, stamp, base}, last)
+	return &counted{fileKey: keyOfFile(s, name), stamp: stamp, src: base}
 }
 
 // topOf is the way from a session's directory to its root: a session of one database lies

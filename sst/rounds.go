@@ -2,6 +2,7 @@ package sst
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"wsrep_sst_rsync_tunnel/sst/status"
@@ -91,9 +92,14 @@ func (c *copier) round(ctx context.Context, now *census, due []*counted) (tally,
 	}
 	g := c.polite.Load()
 	c.cache.refill()
+	var files sync.Mutex // for what the rules remember
+	clock := time.Now()
 	t, missing, err := c.send(ctx, due, func(f *counted, s ext.Source) ext.Source {
 		// What has changed since the round before will have changed under the lock, too.
-		return g.wrap(c.cache.wrap(f.path(), readAhead(s, guestAhead), c.rounds > 0))
+		files.Lock()
+		again := c.rounds > 0 || c.skip.readAgain(f, clock)
+		files.Unlock()
+		return g.wrap(c.cache.wrap(f.path(), readAhead(s, guestAhead), again))
 	})
 	if err == nil && len(missing) > 0 {
 		c.infof("%d files were not copied yet, the first: %v", len(missing), missing[0])

@@ -77,6 +77,11 @@ func (s skipping) age() time.Duration { return max(s.margin, s.writes.margin()) 
 // ripe says that a copy that is not settled would be, were it made now.
 func (s skipping) ripe(f *counted, now time.Time) bool { return now.Sub(changed(f.stamp)) >= s.age() }
 
+// readAgain guesses that the file will be read under the lock, whenever it is copied.
+func (s skipping) readAgain(f *counted, now time.Time) bool {
+	return !s.mayRest(f) || now.Sub(changed(f.stamp)) < warmAge
+}
+
 // maxStep is how far the clock may move against one that is never set.
 const maxStep = time.Second
 
