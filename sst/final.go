@@ -20,7 +20,7 @@ import (
 
 const (
 	// maxFence bounds the passes of the fence.
-	maxFence = 20
+	maxFence = 50
 	// lateInnoDB and late are how much older than its last read the stamp of a file must
 	// be that was written to under the lock: the write may still be in flight when its
 	// stamp shows. InnoDB's wait for the disk, which may have shown that it takes longer

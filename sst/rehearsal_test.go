@@ -25,7 +25,7 @@ func TestTortureOfTheFilesWhileTheyAreCopiedToAScript(t *testing.T) {
 	skipped := 0
 	t.Run("seeds", func(t *testing.T) {
 		slots := make(chan struct{}, 8)
-		for seed := first; seed < first+(n+1)/2; seed++ {
+		for seed := first; seed < first+(n+3)/4; seed++ {
 			for _, joiner := range []string{"rsync", "ours"} {
 				t.Run(fmt.Sprintf("%s %d", joiner, seed), func(t *testing.T) {
 					t.Parallel()

@@ -23,7 +23,7 @@ import (
 
 // maxRounds bounds that. Each round takes less than the one before unless somebody
 // goes on writing.
-const maxRounds = 10
+const maxRounds = 30
 
 // A stampedSource notes the stamps of what it listed.
 type stampedSource struct {
