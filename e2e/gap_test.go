@@ -263,7 +263,10 @@ func (c *cluster) measure(t *testing.T, m measured, tables int) gap {
 		}
 		g.longest = longest
 	})
-	g.joined = c.join(t)
+	began := time.Now()
+	c.joiner.start(t)
+	c.joiner.synced(t, 10*time.Minute)
+	g.joined = time.Since(began)
 	cancel()
 	writer.Wait()
 	c.samePosition(t)
