@@ -66,6 +66,9 @@ func (d *donor) sst(ctx context.Context) error {
 // clock that stamps files.
 func (d *donor) lock(ctx context.Context) (p position, stamped time.Time, err error) {
 	asked := time.Now()
+	if d.rehearsed != nil {
+		defer d.rehearsed.shows(ctx)()
+	}
 	if err := d.out.FlushTables(); err != nil {
 		return position{}, stamped, fail(exitPipe, err)
 	}

@@ -23,6 +23,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"wsrep_sst_rsync_tunnel/mycnf"
 	"wsrep_sst_rsync_tunnel/sst/confine"
@@ -74,10 +75,12 @@ type seams struct {
 	beforeFence func()
 	// tiny is [tinyDatabase].
 	tiny int64
+	// show is how often a donor that waits for its lock shows itself to a script's joiner.
+	show time.Duration
 }
 
 func realSeams() seams {
-	return seams{skipping: newSkipping, beforeFence: func() {}, tiny: tinyDatabase}
+	return seams{skipping: newSkipping, beforeFence: func() {}, tiny: tinyDatabase, show: showInterval}
 }
 
 // A run is what both roles share.

@@ -34,6 +34,8 @@ const (
 	// both ends.
 	maxRehearsals = 2
 	longRehearsal = 10 * time.Second
+	// showInterval is short beside any sensible time-out of a joiner.
+	showInterval = 15 * time.Second
 )
 
 // A rehearsal knows what a script's joiner has got before the lock.
@@ -73,6 +75,34 @@ func (d *donor) rehearse(ctx context.Context) error {
 
 func (r *rehearsal) close() { r.cache.giveBack() }
 
+// shows lets the joiner see that we live, until the function that it returns is called. A
+// joiner that has got something gives up a donor from whom nothing comes for its time-out,
+// and mariadbd may take longer than that for its lock.
+func (r *rehearsal) shows(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var showing sync.WaitGroup
+	showing.Go(func() {
+		tick := time.NewTicker(r.seams.show)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			// What fails here shows again when there is something to send.
+			if conn, err := r.dial(ctx); err == nil {
+				_, _ = r.modules(ctx, conn)
+				conn.Close()
+			}
+		}
+	})
+	return func() {
+		cancel()
+		showing.Wait()
+	}
+}
+
 func (r *rehearsal) run(ctx context.Context) error {
 	began := time.Now()
 	for {
@@ -105,12 +135,13 @@ func (r *rehearsal) session(ctx context.Context, s *sentSession) error {
 		defer src.Close()
 		err = r.sendDue(ctx, s, src, r.options(s.Session, rules))
 	}
+	_, unlisted := errors.AsType[*listError](err)
 	switch {
 	case err == nil || isVanished(err):
 		return nil
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case isPartial(err) || errors.Is(err, fs.ErrNotExist):
+	case isPartial(err) || unlisted || errors.Is(err, fs.ErrNotExist):
 		r.infof("not all of %s was copied before the lock: %v", s.what(), err)
 		return nil
 	}
@@ -160,7 +191,7 @@ func (r *rehearsal) sendBut(ctx context.Context, s *sentSession, src *stampedSou
 	s.listed = time.Now()
 	entries, ioError, err := src.List(ctx)
 	if err != nil {
-		return fail(exitOther, fmt.Errorf("list %s: %w", s.what(), err))
+		return fail(exitOther, &listError{fmt.Errorf("list %s: %w", s.what(), err)})
 	}
 	s.stamps = src.stamps
 	all := fixedSource{entries, ioError, from}
@@ -187,6 +218,14 @@ func (r *rehearsal) sendBut(ctx context.Context, s *sentSession, src *stampedSou
 	o.Delete, o.Rules = false, nil
 	return r.pushSource(ctx, newPartSource(all, due), s.what(), o)
 }
+
+// A listError is why a session was not begun: before the lock most likely a database that
+// was dropped meanwhile.
+type listError struct{ err error }
+
+func (e *listError) Error() string { return e.err.Error() }
+
+func (e *listError) Unwrap() error { return e.err }
 
 func (r *rehearsal) leaves(s *sentSession, name string, stamp ext.Stamp, leave func(*counted, copied) bool) bool {
 	f := r.countedAs(s, name, stamp)

@@ -181,3 +181,42 @@ func TestNothingIsRehearsedWhereItGainsNothing(t *testing.T) {
 		})
 	}
 }
+
+// mariadbd may take longer for its lock than a joiner waits for a donor that has begun: the
+// donor shows itself meanwhile.
+func TestAJoinerIsShownThatTheDonorWaits(t *testing.T) {
+	t.Parallel()
+	const patience = time.Second
+	for name, tt := range map[string]struct {
+		show time.Duration
+		ends bool
+	}{"shown": {patience / 10, false}, "not shown": {time.Hour, true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t)
+			donor, joiner := c.stockNode(), c.stockNode("sst-timeout=1")
+			database(t, donor.dir)
+			s := realSeams()
+			s.tiny, s.show = 0, tt.show
+			port := freePort(t)
+			into := startRunAs(t, joiner, realSeams(), "wsrep_sst_rsync", fmt.Sprintf("--role joiner --address localhost:%d", port))
+			into.expect(fmt.Sprintf("ready localhost:%d/rsync_sst", port))
+			from := startRunAs(t, donor, s, "wsrep_sst_rsync", strings.ReplaceAll(strings.ReplaceAll(donorArgs(port, ""), "'", ""), "rsync_tunnel_sst", "rsync_sst"))
+			from.expect("flush tables")
+			if tt.ends {
+				into.exit(exitPipe)
+				joiner.says("no connection from the donor", "for 1s")
+				donor.flushed(42)
+				from.exit(exitOther)
+				return
+			}
+			<-time.After(3 * patience) // it is the time that is tested
+			donor.flushed(42)
+			from.expect("continue")
+			from.expect("done " + testUUID + ":42 0")
+			from.exit(0)
+			into.expect(testUUID + ":42 0")
+			into.exit(0)
+		})
+	}
+}

@@ -109,6 +109,7 @@ func (h *hand) seams(stopped chan<- struct{}) seams {
 		time.Sleep(margin) // ages cannot be faked: the kernel sets ctime
 	}
 	return seams{
+		show: showInterval,
 		skipping: func() skipping {
 			s := newSkipping()
 			s.margin = margin
