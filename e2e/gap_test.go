@@ -15,80 +15,154 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"wsrep_sst_rsync_tunnel/e2e/internal/ports"
 )
 
 // The ruler of docs/performance.md: for how long a donor does not commit while a node joins, and how long that takes,
-// with each method in turn on one donor.
+// with each method in turn on one donor. It prints tables in Markdown.
 //
-//	E2E_MEASURE=1 go test ./e2e -run TestGap -v -timeout 2h
+//	E2E_MEASURE=1 go test ./e2e -run TestGap -v -timeout 4h
 //
-// E2E_MIB (1536), E2E_TABLES (1) and E2E_RUNS (5) are the size of the database, in how many tables it lies, and how
-// often each method is tried; E2E_WARM=1 leaves the donor's files in the page cache. The writer: one connection, one
-// transaction each 5 ms: one row of 100 bytes inserted into one table, one indexed integer of a random row of a big
-// table updated.
+//	E2E_MIB      sizes of the database in MiB (1536), one measurement each
+//	E2E_TABLES   in how many tables it lies (1), likewise: "1 16"
+//	E2E_RUNS     how often each method is tried (5)
+//	E2E_METHODS  some of ours, rehearsed, stunnel, clear, socat, mariabackup; all that can be had if unset
+//	E2E_WARM=1   leaves the donor's files in the page cache
+//	E2E_REDO     MiB of redo log (96)
+//
+// The writer: one connection, one transaction each 5 ms: one row of 100 bytes inserted into one table, one indexed
+// integer of a random row of a big table updated.
 func TestGap(t *testing.T) {
 	if os.Getenv("E2E_MEASURE") == "" {
 		t.Skip("measures for minutes: only with E2E_MEASURE=1")
 	}
-	mib, tables, runs := number("E2E_MIB", 1536), number("E2E_TABLES", 1), number("E2E_RUNS", 5)
+	product(t)
+	for _, mib := range numbers("E2E_MIB", 1536) {
+		for _, tables := range numbers("E2E_TABLES", 1) {
+			t.Run(fmt.Sprintf("%d MiB, tables: %d", mib, tables), func(t *testing.T) { measureGaps(t, mib, tables) })
+		}
+	}
+}
+
+// measureGaps measures one database.
+func measureGaps(t *testing.T, mib, tables int) {
+	runs := number("E2E_RUNS", 5)
 	dir, err := os.MkdirTemp("", "e2e-gap-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	before := shared.data
+	t.Cleanup(func() {
+		shared.data = before
+		os.RemoveAll(dir)
+	})
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	server{}.fresh(t) // is made once for all
+	command(t, "cp", "-a", filepath.Join(before, "fresh"), filepath.Join(dir, "fresh"))
 	shared.data = dir // O_DIRECT needs a disk
 	c := newCluster(t, "rsync_tunnel")
+	methods := c.methods(t)
+	for _, n := range []*node{c.donor, c.joiner} {
+		n.conf.mysqld = append(n.conf.mysqld, "innodb_buffer_pool_size=256M", "innodb_flush_method=O_DIRECT",
+			fmt.Sprintf("innodb_log_file_size=%dM", number("E2E_REDO", 96)), "innodb_flush_log_at_trx_commit=1", "wsrep_sst_auth=root:")
+	}
+	c.bootstrap(t)
+	c.donor.fill(t, mib, tables)
+	results := map[string][]gap{}
+	for range runs {
+		for _, m := range methods {
+			g := c.measure(t, m, tables)
+			t.Logf("%-26s gap %.2f s, joined after %.1f s%s", m.name, g.longest.Seconds(), g.joined.Seconds(), g.said)
+			results[m.name] = append(results[m.name], g)
+		}
+	}
+	fmt.Printf("\n| %d MiB in tables: %d, redo %d MiB, median of %d (largest) | gap | time to join | waited for the server | copied under the lock |\n|---|---|---|---|---|\n%s\n",
+		mib, tables, number("E2E_REDO", 96), runs, rows(methods, results))
+}
+
+// methods are all that can be measured here.
+func (c *cluster) methods(t *testing.T) []measured {
+	t.Helper()
 	c.selfSignedBoth(t)
 	ours := [2][]string{c.donor.conf.sst, c.joiner.conf.sst}
 	i := &issuer{dir: filepath.Join(filepath.Dir(c.donor.dir), "stock"), owner: c.donor.owner}
 	if err := os.Mkdir(i.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	one, two := i.selfSigned(t, "node1", "127.0.0.1"), i.selfSigned(t, "node2", "127.0.0.1")
+	one, two := i.selfSigned(t, "node1", "localhost"), i.selfSigned(t, "node2", "localhost")
 	all := i.join(t, "all.crt", one.cert, two.cert)
 	stunnel := [2][]string{trio(all, one), trio(all, two)}
-	for _, n := range []*node{c.donor, c.joiner} {
-		n.conf.mysqld = append(n.conf.mysqld, "innodb_buffer_pool_size=256M", "innodb_flush_method=O_DIRECT", "innodb_log_file_size=96M",
-			"innodb_flush_log_at_trx_commit=1", "wsrep_sst_auth=root:")
+	encrypted := [2][]string{append([]string{"encrypt=3"}, stunnel[0]...), append([]string{"encrypt=3"}, stunnel[1]...)}
+	// Under the name rsync_wan the donor runs our program, and the joiner the stock script.
+	c.donor.overrides(t, "wsrep_sst_rsync_wan", product(t))
+	text, err := os.ReadFile("testdata/wsrep_sst_socat")
+	if err != nil {
+		t.Fatal(err)
 	}
-	c.bootstrap(t)
-	c.donor.fill(t, mib, tables)
-	methods := []measured{
-		{"ours", "rsync_tunnel", ours},
-		{"stock rsync with stunnel", "rsync", stunnel},
-		{"stock rsync in the clear", "rsync", [2][]string{}},
-		{"mariabackup with TLS", "mariabackup", [2][]string{append([]string{"encrypt=3"}, stunnel[0]...), append([]string{"encrypt=3"}, stunnel[1]...)}},
-	}
-	if _, err := exec.LookPath("mariabackup"); err != nil {
-		t.Log("NOT MEASURED: mariabackup is not installed")
-		methods = methods[:3]
-	}
-	results := map[string][]gap{}
-	for range runs {
-		for _, m := range methods {
-			g := c.measure(t, m)
-			t.Logf("%-26s gap %.2f s, joined after %.1f s%s", m.name, g.longest.Seconds(), g.joined.Seconds(), g.said)
-			results[m.name] = append(results[m.name], g)
+	for n, id := range map[*node]identity{c.donor: one, c.joiner: two} {
+		head := fmt.Sprintf("#!/bin/bash\ntls=cert=%s,key=%s,cafile=%s,commonname=localhost\nlocal=%d\n", id.cert, id.key, all, ports.Free(t))
+		if err := os.WriteFile(filepath.Join(n.programs, "wsrep_sst_socat"), append([]byte(head), text...), 0o755); err != nil {
+			t.Fatal(err)
 		}
 	}
-	t.Logf("\n| %d MiB in %d tables, median of %d (largest) | gap | time to join |\n|---|---|---|\n%s", mib, tables, runs, rows(methods, results))
+	var some []measured
+	for _, m := range []measured{
+		{"ours", "ours", "rsync_tunnel", ours, ""},
+		{"rehearsed", "our donor, stock joiner with stunnel", "rsync_wan", stunnel, "stunnel"},
+		{"stunnel", "stock rsync with stunnel", "rsync", stunnel, "stunnel"},
+		{"clear", "stock rsync in the clear", "rsync", [2][]string{}, "rsync"},
+		{"socat", "the tunnel script's runs through socat", "socat", [2][]string{}, "socat"},
+		{"mariabackup", "mariabackup with TLS", "mariabackup", encrypted, "mariabackup"},
+	} {
+		if want := os.Getenv("E2E_METHODS"); want != "" && !slices.Contains(strings.Fields(want), m.key) {
+			continue
+		}
+		if _, err := exec.LookPath(m.needs); m.needs != "" && err != nil {
+			t.Logf("NOT MEASURED: %s: %s is not installed (sh e2e/peers.sh --measure)", m.name, m.needs)
+			continue
+		}
+		some = append(some, m)
+	}
+	return some
 }
 
 func rows(methods []measured, results map[string][]gap) string {
 	var b strings.Builder
 	for _, m := range methods {
-		var gaps, joins []float64
-		for _, g := range results[m.name] {
-			gaps, joins = append(gaps, g.longest.Seconds()), append(joins, g.joined.Seconds())
+		fmt.Fprintf(&b, "| %s |", m.name)
+		for _, f := range []func(gap) float64{
+			func(g gap) float64 { return g.longest.Seconds() }, func(g gap) float64 { return g.joined.Seconds() },
+			func(g gap) float64 { return g.waited }, func(g gap) float64 { return g.copied },
+		} {
+			var all []float64
+			for _, g := range results[m.name] {
+				all = append(all, f(g))
+			}
+			slices.Sort(all)
+			if all[len(all)-1] == 0 {
+				b.WriteString(" |") // its log does not tell
+				continue
+			}
+			fmt.Fprintf(&b, " %.2f s (%.2f) |", all[len(all)/2], all[len(all)-1])
 		}
-		slices.Sort(gaps)
-		slices.Sort(joins)
-		fmt.Fprintf(&b, "| %s | %.2f s (%.2f) | %.1f s (%.1f) |\n", m.name, gaps[len(gaps)/2], gaps[len(gaps)-1], joins[len(joins)/2], joins[len(joins)-1])
+		b.WriteString("\n")
 	}
 	return b.String()
+}
+
+func numbers(env string, standard int) (all []int) {
+	for _, s := range strings.Fields(os.Getenv(env)) {
+		n := 0
+		fmt.Sscan(s, &n)
+		all = append(all, n)
+	}
+	if len(all) == 0 {
+		all = []int{standard}
+	}
+	return all
 }
 
 func number(env string, standard int) int {
@@ -99,12 +173,14 @@ func number(env string, standard int) int {
 
 // measured is a method and how the nodes are configured for it.
 type measured struct {
-	name, method string
-	sst          [2][]string // of donor and joiner
+	key, name, method string
+	sst               [2][]string // of donor and joiner
+	needs             string      // a program
 }
 
 type gap struct {
 	longest, joined time.Duration
+	waited, copied  float64 // seconds, as our donor's last line has it
 	said            string
 }
 
@@ -159,7 +235,7 @@ func (n *node) commits(ctx context.Context, tables, rows int) (longest time.Dura
 }
 
 // measure lets an empty node join by a method while the writer writes.
-func (c *cluster) measure(t *testing.T, m measured) gap {
+func (c *cluster) measure(t *testing.T, m measured, tables int) gap {
 	t.Helper()
 	if err := os.RemoveAll(c.joiner.datadir); err != nil {
 		t.Fatal(err)
@@ -174,7 +250,6 @@ func (c *cluster) measure(t *testing.T, m measured) gap {
 		c.donor.warm(t)
 	}
 	marks := c.marks()
-	tables := number("E2E_TABLES", 1)
 	var rows int
 	fmt.Sscan(c.donor.value(t, "SELECT COUNT(*) FROM plain.big0"), &rows)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -188,13 +263,19 @@ func (c *cluster) measure(t *testing.T, m measured) gap {
 		}
 		g.longest = longest
 	})
-	g.joined = c.join(t)
+	began := time.Now()
+	c.joiner.start(t)
+	c.joiner.synced(t, 10*time.Minute)
+	g.joined = time.Since(began)
 	cancel()
 	writer.Wait()
 	c.samePosition(t)
 	for line := range strings.Lines(c.donor.log(marks.donor)) {
-		if strings.HasPrefix(line, "WSREP_SST: [INFO]") && strings.Contains(line, "lock") && m.method == "rsync_tunnel" {
+		if strings.HasPrefix(line, "WSREP_SST: [INFO]") && strings.Contains(line, "lock") && (m.key == "ours" || m.key == "rehearsed") {
 			g.said += "\n    " + strings.TrimSpace(line)
+		}
+		if _, sum, ok := strings.Cut(line, ": waited "); ok {
+			fmt.Sscanf(sum, "%f s for the server to lock and flush its tables, copied for %f s", &g.waited, &g.copied)
 		}
 	}
 	c.joiner.stop(t)

@@ -192,6 +192,16 @@ func (m mixed) sst(t *testing.T, c *cluster) {
 		t.Errorf("the donor's SST program was started: %v, to bypass: %v; want an SST", asked, bypassed)
 	}
 	m.good(t, c, marks, "SST")
+	if m.donor == "ours" && (m.joiner == "stock" || m.security.mode == "") {
+		// A script is sent its sessions before the lock, too, where that gains something.
+		want := "round 1 before the lock: "
+		if m.method == "rsync" {
+			want = "nothing is copied before the lock: the database is small"
+		}
+		if log := c.donor.log(marks.donor); strings.Count(log, want) != 1 {
+			t.Errorf("the donor did not say %q once", want)
+		}
+	}
 }
 
 func (m mixed) ist(t *testing.T, c *cluster) {

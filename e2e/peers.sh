@@ -3,6 +3,7 @@
 #
 #   sh e2e/peers.sh          says what is missing; on Debian and Ubuntu, as root, installs it
 #   sh e2e/peers.sh --ci     the same, and a C compiler and make (the race detector needs cgo)
+#   sh e2e/peers.sh --measure  the same as without, and mariabackup, for docs/performance.md
 #
 # A test whose program is absent skips itself and says so; with E2E_REQUIRE_PEERS=1 it fails instead, and so does
 # this script. No service is started: a policy-rc.d that forbids it stands there while packages are unpacked.
@@ -35,6 +36,9 @@ missing() {
 	command -v mandoc >/dev/null || echo mandoc:mandoc
 	command -v zsh >/dev/null || echo zsh:zsh
 	command -v fish >/dev/null || echo fish:fish
+	if [ "${1:-}" = --measure ]; then
+		command -v mariabackup >/dev/null || echo mariabackup:mariadb-backup
+	fi
 	if [ "${1:-}" = --ci ]; then
 		command -v make >/dev/null || echo make:make
 		command -v gcc >/dev/null || echo gcc:gcc

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"maps"
@@ -37,7 +38,7 @@ func TestTortureOfTheDonorWhileItIsCopied(t *testing.T) {
 	}
 	worked := map[string]int{}
 	for seed := first; seed < first+rounds; seed++ {
-		o := tortureOptions{seed: seed, flush: []string{"O_DIRECT", "fsync"}[seed%2], disk: seed/2%2 == 0}
+		o := tortureOptions{seed: seed, flush: []string{"O_DIRECT", "fsync"}[seed%2], disk: seed/2%2 == 0, slow: seed%8 == 4}
 		t.Run(o.String(), func(t *testing.T) { tortureRound(t, o, worked) })
 	}
 	t.Logf("statements that worked, by kind: %v", worked)
@@ -52,10 +53,11 @@ type tortureOptions struct {
 	seed  int
 	flush string
 	disk  bool // the data lies on a disk, not in memory
+	slow  bool // which takes 8 MB/s from the donor: a write's stamp shows long before its bytes (precopy-facts.md, A)
 }
 
 func (o tortureOptions) String() string {
-	return fmt.Sprintf("seed %d, innodb_flush_method=%s, on disk: %v", o.seed, o.flush, o.disk)
+	return fmt.Sprintf("seed %d, innodb_flush_method=%s, on disk: %v, slow: %v", o.seed, o.flush, o.disk, o.slow)
 }
 
 // tortureTables are what there is at the beginning.
@@ -217,6 +219,9 @@ func tortureRound(t *testing.T, o tortureOptions, worked map[string]int) {
 	}
 	c.bootstrap(t)
 	c.donor.exec(t, tortureTables...)
+	if o.slow && !c.donor.slowDisk(t, 8<<20) {
+		t.Log("NOT TESTED: a slow disk: no cgroup can be made here, or it does not limit this disk")
+	}
 	marks := c.marks()
 
 	ctx, cancel := context.WithCancel(t.Context())
@@ -354,8 +359,7 @@ func (c *cluster) checkedExtended(t *testing.T) {
 	}
 }
 
-// innochecksum reads every table space of the stopped joiner, as an administrator would. It does not know keys, so
-// encrypted ones are left to CHECK TABLE where the donor's fail, too.
+// innochecksum reads every table space of the stopped joiner, as an administrator would.
 func (c *cluster) innochecksum(t *testing.T) {
 	t.Helper()
 	program := peers.Need(t, "innochecksum")
@@ -365,16 +369,46 @@ func (c *cluster) innochecksum(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, f := range files {
-			out, err := exec.Command(program, f).CombinedOutput()
-			if err == nil {
-				continue
+			ranges := [][]string{{f}}
+			if filepath.Base(f) == "ibdata1" {
+				ranges = aroundDoublewrite(t, f)
 			}
-			// Pages that it takes for corrupt on a server that never had an SST are none of ours.
-			if exec.Command(program, c.donor.data(strings.TrimPrefix(f, c.joiner.datadir+"/"))).Run() == nil {
-				t.Errorf("innochecksum %s: %v\n%s", f, err, out)
+			for _, args := range ranges {
+				if out, err := exec.Command(program, args...).CombinedOutput(); err != nil {
+					t.Errorf("innochecksum %s: %v\n%s", strings.Join(args, " "), err, out)
+				}
 			}
 		}
 	}
+}
+
+// aroundDoublewrite are arguments for the pages of the system table space outside its doublewrite buffer. In there lie
+// copies of pages of all table spaces, whose format and key innochecksum does not know: it takes them for corrupt on any
+// server that has ever written to an encrypted or compressed table (10.11.19: "Fail: page::64 invalid").
+func aroundDoublewrite(t *testing.T, file string) [][]string {
+	t.Helper()
+	const (
+		pageSize = 16 << 10
+		extent   = 64 // pages of each of the two blocks
+		// On page 5, the header of the transaction system: a segment's header of 10 bytes, the magic number, and the first
+		// pages of the blocks.
+		at    = 5*pageSize + pageSize - 200 + 10
+		magic = 536853855
+	)
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var head [12]byte
+	if _, err := f.ReadAt(head[:], at); err != nil {
+		t.Fatal(err)
+	}
+	first, second := binary.BigEndian.Uint32(head[4:]), binary.BigEndian.Uint32(head[8:])
+	if binary.BigEndian.Uint32(head[:]) != magic || second != first+extent {
+		t.Fatalf("%s: no doublewrite buffer is where one should be: %x", file, head)
+	}
+	return [][]string{{fmt.Sprintf("--end-page=%d", first-1), file}, {fmt.Sprintf("--start-page=%d", second+extent), file}}
 }
 
 // noSurplus checks that the joiner has no file that the donor lacks. The names of full-text tables have numbers that

@@ -196,8 +196,10 @@ func (c *census) keys() map[fileKey]bool {
 // source is what a list session sends. Regular files are listed with a length that no
 // such session sends, the empty ones too: what has content at the joiner, and what its
 // memory of digests describes, is changed by streams alone.
-func (l *rootList) source() transfer.Source {
-	entries := slices.Clone(l.entries)
+func (l *rootList) source() transfer.Source { return listSource(unsent(l.entries)) }
+
+func unsent(entries []*flist.Entry) []*flist.Entry {
+	entries = slices.Clone(entries)
 	for i, e := range entries {
 		if e.IsRegular() && e.Size == 0 {
 			longer := *e
@@ -205,7 +207,7 @@ func (l *rootList) source() transfer.Source {
 			entries[i] = &longer
 		}
 	}
-	return listSource(entries)
+	return entries
 }
 
 type listSource []*flist.Entry

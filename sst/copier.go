@@ -35,9 +35,10 @@ type copier struct {
 
 func newCopier(d *donor) *copier {
 	c := &copier{
-		donor: d, skip: d.seams.skipping(), names: newIDNames(), cache: newPageCache(),
+		donor: d, skip: d.seams.skipping(), names: newIDNames(), cache: newPageCache(d.memoryLimit),
 		copies: map[fileKey]copied{}, marks: map[plan.Root][sha256.Size]byte{},
 	}
+	c.skip.writes = d.writes
 	c.sender = ext.New(ext.Options{
 		Connections: min(d.threads, maxStreams), Dial: d.dialStream, Memory: c.memory, Sums: d.oldData, Compress: d.settings.Compress,
 		Progress: func(read, sent int64) {
@@ -65,7 +66,9 @@ func (c *copier) close() {
 }
 
 // asOwner reads at full speed: the tables are locked.
-func (c *copier) asOwner(f *counted, s ext.Source) ext.Source { return c.cache.wrap(f.path(), s, true) }
+func (c *copier) asOwner(f *counted, s ext.Source) ext.Source {
+	return c.cache.wrap(f.path(), readAhead(s, ownerAhead), true)
+}
 
 // bring makes the joiner's lists those of the census, where they differ, and forgets
 // what is in none of them: it is gone at the joiner, too.

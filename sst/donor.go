@@ -23,6 +23,7 @@ type donor struct {
 	offers  []string     // the joiner's modules if it has not all; nil otherwise
 	bundles bool         // small databases share sessions: the joiner runs a script
 	sent    atomic.Int64 // bytes of files
+	literal atomic.Int64 // of rsync's sessions: what of that was not at the joiner already
 	moved   atomic.Int64 // bytes on the data connections
 	threads int          // sessions at a time
 
@@ -38,6 +39,11 @@ type donor struct {
 	memory  *ext.Memory  // of what it has
 	locked  atomic.Bool  // mariadbd's tables are
 	arrived atomic.Bool  // the joiner has said that it has everything
+	writes  *writeProbe  // how long the disks take
+
+	memoryLimit int64 // of our cgroup, 0 if there is none
+
+	rehearsed *rehearsal // what a script's joiner got before the lock; nil: nothing
 }
 
 func newDonor(r *run) *donor {
@@ -96,6 +102,9 @@ func (d *donor) do(ctx context.Context) (err error) {
 	}
 	d.memory = d.newMemory()
 	defer d.memory.Close()
+	d.memoryLimit = cgroupMemory("/proc/self/cgroup", "/sys/fs/cgroup")
+	d.writes = newWriteProbe(d.settings.Places) // before landlock forbids it
+	defer d.writes.close()
 	d.confine(d.needs())
 	return d.connected(ctx, d.sst)
 }
@@ -189,4 +198,10 @@ func (e *peerError) Unwrap() error { return e.err }
 func isVanished(err error) bool {
 	exit, ok := errors.AsType[*transfer.ExitError](err)
 	return ok && exit.Code == transfer.ExitVanished
+}
+
+// isPartial says that a session ended well but for some of its files.
+func isPartial(err error) bool {
+	exit, ok := errors.AsType[*transfer.ExitError](err)
+	return ok && exit.Code == transfer.ExitPartial
 }

@@ -17,12 +17,8 @@ import (
 	"wsrep_sst_rsync_tunnel/transfer/filter"
 )
 
-// sendAll sends everything that the plan names, while the tables are locked: the
-// top level first, which removes the joiner's stale databases and makes the
-// directories, then the rest side by side.
-func (d *donor) sendAll(ctx context.Context) error {
-	defer d.sayProgress(ctx)()
-
+// sendAll sends everything that the plan names, while the tables are locked.
+func (d *donor) sendAll(ctx context.Context, lockedAt time.Time) error {
 	extra, err := d.binlogs()
 	if err != nil {
 		return fail(exitOther, err)
@@ -30,27 +26,47 @@ func (d *donor) sendAll(ctx context.Context) error {
 	if extra.tar != nil {
 		defer extra.tar.Close()
 	}
-	sent := make([]sentSession, len(d.plan.Sessions))
-	for i, s := range d.plan.Sessions {
-		sent[i].Session = s
-	}
-	if err := d.sendSession(ctx, &sent[0], extra.files); err != nil {
-		return err
-	}
-	rest := make([]*sentSession, 0, len(sent))
-	databases := 0
-	for i := range sent[1:] {
-		rest = append(rest, &sent[1+i])
-		databases += len(sent[1+i].Databases)
-	}
-	err = inParallel(ctx, d.threads, rest, func(ctx context.Context, s *sentSession) error {
+	sent := sessionsOf(d.plan)
+	err = d.inOrder(ctx, sent, d.threads, func(ctx context.Context, s *sentSession) error {
+		if s == &sent[0] {
+			return d.sendSession(ctx, s, extra.files)
+		}
 		return d.sendSession(ctx, s, nil)
 	})
 	if err != nil {
 		return err
 	}
+	databases := 0
+	for _, s := range sent {
+		databases += len(s.Databases)
+	}
 	d.infof("Transfer of data done: %d databases", databases)
-	return d.settle(ctx, sent)
+	if r := d.rehearsed; r != nil {
+		d.infof("under the lock: %d files, %s, had not changed", r.left.files, bytesText(r.left.read))
+	}
+	d.seams.beforeFence()
+	return d.settle(ctx, sent, lockedAt)
+}
+
+func sessionsOf(p *plan.Plan) []sentSession {
+	sent := make([]sentSession, len(p.Sessions))
+	for i, s := range p.Sessions {
+		sent[i].Session = s
+	}
+	return sent
+}
+
+// inOrder runs all sessions: the top level first, which removes the joiner's stale
+// databases and makes the directories, then the rest, n at a time.
+func (d *donor) inOrder(ctx context.Context, all []sentSession, n int, run func(context.Context, *sentSession) error) error {
+	if err := run(ctx, &all[0]); err != nil {
+		return err
+	}
+	rest := make([]*sentSession, 0, len(all))
+	for i := range all[1:] {
+		rest = append(rest, &all[1+i])
+	}
+	return inParallel(ctx, n, rest, run)
 }
 
 // sayProgress tells how far we are until the function that it returns is called.
@@ -141,6 +157,10 @@ func (d *donor) sendSession(ctx context.Context, s *sentSession, extra map[strin
 		case isVanished(err) && try < maxVanished:
 			d.infof("%s: %v; once more", s.what(), err)
 			continue
+		case isPartial(err) && d.rehearsed != nil && !s.whole:
+			d.infof("%s: %v; once more, and whole", s.what(), err)
+			s.whole = true
+			continue
 		case err == nil && len(s.Databases) == 0:
 			d.infof("%s done", stages[s.Root])
 		}
@@ -154,14 +174,18 @@ func (d *donor) push(ctx context.Context, s *sentSession, extra map[string]trans
 		return err
 	}
 	defer src.Close()
-	stamped := &stampedSource{Source: src}
-	err = d.pushSource(ctx, stamped, s.what(), d.options(s.Session, rules))
-	s.stamps = stamped.stamps
+	o := d.options(s.Session, rules)
+	if d.rehearsed != nil && !s.whole {
+		return d.rehearsed.sendRest(ctx, s, src, o)
+	}
+	s.listed = time.Now()
+	err = d.pushSource(ctx, src, s.what(), o)
+	s.stamps = src.stamps
 	return err
 }
 
 // openSource opens what a session sends.
-func openSource(s plan.Session, extra map[string]transfer.VirtualFile) (*transfer.DirSource, *filter.List, error) {
+func openSource(s plan.Session, extra map[string]transfer.VirtualFile) (*stampedSource, *filter.List, error) {
 	rules, err := filter.Parse(s.Rules...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("rules for %s: %w", s.Dir, err)
@@ -171,20 +195,22 @@ func openSource(s plan.Session, extra map[string]transfer.VirtualFile) (*transfe
 		return nil, nil, fail(exitOther, err)
 	}
 	defer root.Close() // the source has a descriptor of its own
-	o := transfer.DirSourceOptions{Rules: rules, Recursive: s.Recursive, Links: true, Specials: true, Extra: extra}
+	src := &stampedSource{}
+	o := transfer.DirSourceOptions{Rules: rules, Recursive: s.Recursive, Links: true, Specials: true, Extra: extra, Visit: src.visit}
 	if s.IsBundle() {
 		o.Dirs = s.Databases
 	}
-	src, err := transfer.NewDirSource(root, o)
+	src.DirSource, err = transfer.NewDirSource(root, o)
 	return src, rules, fail(exitOther, err)
 }
 
-// options are those with which the scripts run rsync (script-sessions.md, BASE).
+// options are those with which the scripts run rsync (script-sessions.md, BASE). Once the
+// joiner has a copy, whole files would be a waste whatever the method says.
 func (d *donor) options(s plan.Session, rules *filter.List) transfer.PushOptions {
 	return transfer.PushOptions{
 		Module: s.Module, Path: s.Path, Rules: rules,
 		Recursive: s.Recursive, Dirs: !s.Recursive, Delete: true,
-		WholeFile: d.args.Method != RsyncWan, Inplace: true, IgnoreTimes: true,
+		WholeFile: d.args.Method != RsyncWan && d.rehearsed == nil, Inplace: true, IgnoreTimes: true,
 		Owner: true, Group: true, Perms: true, Links: true, Specials: true,
 	}
 }
@@ -207,7 +233,9 @@ func (d *donor) pushOn(ctx context.Context, conn link, src transfer.Source, what
 			d.warn("joiner: " + text)
 		}
 	}
-	if _, err := transfer.Push(ctx, conn, src, o); err != nil {
+	stats, err := transfer.Push(ctx, conn, src, o)
+	d.literal.Add(stats.Literal)
+	if err != nil {
 		return fail(statusOfTransfer(err), &peerError{fmt.Errorf("send %s to joiner %s: %w", what, peerName(d.joiner), conn.Explain(err))})
 	}
 	return nil

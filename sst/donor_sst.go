@@ -11,17 +11,22 @@ import (
 // sst is the whole of an SST from the moment that the joiner is known.
 func (d *donor) sst(ctx context.Context) error {
 	began := time.Now()
+	defer d.sayProgress(ctx)()
 	var c *copier
+	before := d.rehearse
 	if d.ranges {
 		c = newCopier(d)
 		defer c.close()
-		defer d.sayProgress(ctx)()
-		end := d.stage("Donor-Precopy")
-		err := c.beforeLock(ctx)
-		end()
-		if err != nil {
-			return err
-		}
+		before = c.beforeLock
+	}
+	end := d.stage("Donor-Precopy")
+	err := before(ctx)
+	end()
+	if err != nil {
+		return err
+	}
+	if r := d.rehearsed; r != nil {
+		defer r.close()
 	}
 	// mariadbd writes its answer twice: it goes at the end, too.
 	defer func() {
@@ -35,14 +40,20 @@ func (d *donor) sst(ctx context.Context) error {
 		return err
 	}
 	defer d.holds(false)
-	locked, before := time.Now(), d.sent.Load()
+	content := &d.literal
+	if c != nil {
+		content = &d.sent
+	}
+	locked, sent := time.Now(), content.Load()
 	if err := d.underLock(ctx, c, stamped); err != nil {
 		return err
 	}
 	now := time.Now()
-	sum := summary{waited: locked.Sub(asked), copied: now.Sub(locked), whole: now.Sub(began), sent: d.sent.Load(), locked: d.sent.Load() - before}
+	sum := summary{waited: locked.Sub(asked), copied: now.Sub(locked), whole: now.Sub(began), sent: content.Load(), locked: content.Load() - sent}
 	if c != nil {
 		sum.rounds = c.rounds
+	} else if d.rehearsed != nil {
+		sum.rounds = d.rehearsed.rounds
 	}
 	if err := d.sendLast(ctx, p, sum.String()); err != nil {
 		return err
@@ -55,6 +66,9 @@ func (d *donor) sst(ctx context.Context) error {
 // clock that stamps files.
 func (d *donor) lock(ctx context.Context) (p position, stamped time.Time, err error) {
 	asked := time.Now()
+	if d.rehearsed != nil {
+		defer d.rehearsed.shows(ctx)()
+	}
 	if err := d.out.FlushTables(); err != nil {
 		return position{}, stamped, fail(exitPipe, err)
 	}
@@ -78,7 +92,7 @@ func (d *donor) underLock(ctx context.Context, c *copier, stamped time.Time) (er
 	if c != nil {
 		err = c.final(ctx, stamped)
 	} else if err = d.planAgain(ctx); err == nil {
-		err = d.sendAll(ctx)
+		err = d.sendAll(ctx, stamped)
 	}
 	end()
 	if err != nil {

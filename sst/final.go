@@ -20,12 +20,18 @@ import (
 
 const (
 	// maxFence bounds the passes of the fence.
-	maxFence = 20
+	maxFence = 50
 	// lateInnoDB and late are how much older than its last read the stamp of a file must
 	// be that was written to under the lock: the write may still be in flight when its
-	// stamp shows. InnoDB's wait for the disk, the others' for memory.
-	lateInnoDB = 2 * time.Second
+	// stamp shows. InnoDB's wait for the disk, which may have shown that it takes longer
+	// (writeProbe), the others' for memory.
+	lateInnoDB = time.Second
 	late       = 200 * time.Millisecond
+	// maxLate bounds what a slow disk makes of lateInnoDB.
+	maxLate = 10 * time.Second
+	// fencePoll is the time between two looks while nothing can be done but wait: what
+	// moves meanwhile is sent at once, so that its own time runs, too.
+	fencePoll = 100 * time.Millisecond
 )
 
 // final makes the joiner's files what ours are. lockedAt is the time of the lock on the
@@ -78,7 +84,7 @@ func (c *copier) final(ctx context.Context, lockedAt time.Time) error {
 // fence looks again and again until nothing has moved.
 func (c *copier) fence(ctx context.Context, sel *selection, lockedAt time.Time) error {
 	var missing []error
-	for pass := 1; ; pass++ {
+	for pass := 1; ; {
 		now, err := sel.count(ctx)
 		if err != nil {
 			return err
@@ -86,9 +92,15 @@ func (c *copier) fence(ctx context.Context, sel *selection, lockedAt time.Time) 
 		if err := c.bring(ctx, now); err != nil {
 			return err
 		}
-		moved, wait := c.moved(now, lockedAt)
-		if len(moved) == 0 {
+		moved, landing := c.moved(now, lockedAt)
+		if len(moved) == 0 && landing == 0 {
 			return nil
+		}
+		if len(moved) == 0 {
+			if err := pause(ctx, min(landing, fencePoll)); err != nil {
+				return err
+			}
+			continue
 		}
 		if pass > maxFence {
 			if restless(moved, missing) == nil {
@@ -97,13 +109,7 @@ func (c *copier) fence(ctx context.Context, sel *selection, lockedAt time.Time) 
 			}
 			return restless(moved, missing)
 		}
-		if wait > 0 {
-			select {
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			case <-time.After(wait):
-			}
-		}
+		pass++
 		c.infof("%d files changed while the tables were locked, compared again: %s", len(moved), someOf(moved))
 		missing = nil
 		tables, last := parted(moved)
@@ -117,10 +123,10 @@ func (c *copier) fence(ctx context.Context, sel *selection, lockedAt time.Time) 
 	}
 }
 
-// moved are the files whose copy may not be what they are. wait is how long to wait
-// before they are read again: not at all if some were written to since their copy.
-func (c *copier) moved(now *census, lockedAt time.Time) (moved []*counted, wait time.Duration) {
-	var landing []*counted
+// moved are the files whose copy may not be what they are, and that can be read now.
+// landing is how long it takes until others can, which a write may be on its way to: 0
+// if there are none.
+func (c *copier) moved(now *census, lockedAt time.Time) (moved []*counted, landing time.Duration) {
 	clock := time.Now()
 	for i := range now.files {
 		f := &now.files[i]
@@ -129,23 +135,47 @@ func (c *copier) moved(now *census, lockedAt time.Time) (moved []*counted, wait 
 		case known && growsUnderLock(f):
 		case !known || !last.whole || last.stamp != f.stamp:
 			moved = append(moved, f)
-		case changed(f.stamp).After(lockedAt) && last.begun.Sub(changed(f.stamp)) < latency(f):
-			landing = append(landing, f)
-			wait = max(wait, latency(f)-clock.Sub(changed(f.stamp)))
+		default:
+			again, wait := inFlight(f.stamp, last.begun, lockedAt, clock, c.latency(innoDB(f)))
+			if again {
+				moved = append(moved, f)
+			}
+			landing = max(landing, wait)
 		}
 	}
-	if len(moved) > 0 {
-		return moved, 0
-	}
-	return landing, min(wait, lateInnoDB)
+	return moved, landing
 }
 
-// latency is how long a write to the file may be in flight.
-func latency(f *counted) time.Duration {
-	if innoDB(f) {
-		return lateInnoDB
+// inFlight judges the last read of a file, begun then, by its stamp: again says that it
+// came too soon after a write under the lock, and that it is time for another; wait is
+// how long to wait for that.
+func inFlight(s ext.Stamp, begun, lockedAt, clock time.Time, latency time.Duration) (again bool, wait time.Duration) {
+	at := changed(s)
+	if !at.After(lockedAt) || begun.Sub(at) >= latency {
+		return false, 0
 	}
-	return late
+	wait = min(latency-clock.Sub(at), latency) // a stamp may lie in the future
+	return wait <= 0, max(wait, 0)
+}
+
+// latency is how long a write to a file may be in flight.
+func (d *donor) latency(innoDB bool) time.Duration {
+	if !innoDB {
+		return late
+	}
+	return min(max(lateInnoDB, d.writes.margin()), maxLate)
+}
+
+// pause waits.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // innoDB says whether a file must fit the redo log.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"wsrep_sst_rsync_tunnel/tls"
+	"wsrep_sst_rsync_tunnel/transfer/ext"
 )
 
 var (
@@ -279,10 +280,13 @@ func TestOwners(t *testing.T) {
 }
 
 func TestMoved(t *testing.T) {
-	before := map[string]stamp{"same": {1, 2, 3}, "grown": {1, 2, 3}, "touched": {1, 2, 3}, "within a second": {1, 2, 3}, "gone": {1, 2, 3}}
-	now := map[string]stamp{"same": {1, 2, 3}, "grown": {2, 2, 3}, "touched": {1, 3, 3}, "within a second": {1, 2, 4}, "new": {}}
+	one := ext.Stamp{Dev: 1, Ino: 2, Size: 3, MtimeNs: 4, CtimeNs: 5}
+	before := map[string]ext.Stamp{"same": one, "grown": one, "touched": one, "changed": one, "replaced": one, "gone": one}
+	grown, touched, changed, replaced := one, one, one, one
+	grown.Size, touched.MtimeNs, changed.CtimeNs, replaced.Ino = 4, 5, 6, 3
+	now := map[string]ext.Stamp{"same": one, "grown": grown, "touched": touched, "changed": changed, "replaced": replaced, "new": {}}
 	got := moved(before, now)
-	if want := []string{"grown", "new", "touched", "within a second"}; !slices.Equal(got, want) {
+	if want := []string{"changed", "grown", "new", "replaced", "touched"}; !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
 	if got := some([]string{"a", "b", "c", "d", "e", "f", "g"}); got != "a b c d e and 2 more" {

@@ -23,6 +23,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"wsrep_sst_rsync_tunnel/mycnf"
 	"wsrep_sst_rsync_tunnel/sst/confine"
@@ -72,9 +73,15 @@ type seams struct {
 	skipping func() skipping
 	// beforeFence is called under the lock, when everything has been copied once.
 	beforeFence func()
+	// tiny is [tinyDatabase].
+	tiny int64
+	// show is how often a donor that waits for its lock shows itself to a script's joiner.
+	show time.Duration
 }
 
-func realSeams() seams { return seams{skipping: newSkipping, beforeFence: func() {}} }
+func realSeams() seams {
+	return seams{skipping: newSkipping, beforeFence: func() {}, tiny: tinyDatabase, show: showInterval}
+}
 
 // A run is what both roles share.
 type run struct {

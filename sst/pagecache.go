@@ -2,10 +2,12 @@ package sst
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -15,8 +17,8 @@ import (
 
 // What a donor reads fills the page cache, and takes it from those who live there. So
 // parts of files that were not cached before are given back after they were read. Files
-// that will be read again under the lock are an exception, as long as memory is ample:
-// what is in the cache then is read many times faster.
+// that will be read again under the lock are an exception, as long as memory is ample: what
+// is in the cache then is read many times faster. They are given back when all is over.
 
 // cachePart is the unit of giving back.
 const cachePart = 1 << 20
@@ -115,12 +117,18 @@ type pageCache struct {
 	mu   sync.Mutex
 	kept map[string]*coldMap // files, by path, of which nothing has been given back yet
 	room int64               // bytes that may still be kept
+	most int64               // the limit of our cgroup, 0 if there is none
 	drop func(fd int, off, n int64)
 }
 
-func newPageCache() *pageCache {
-	return &pageCache{kept: map[string]*coldMap{}, drop: dontNeed}
+// newPageCache: limit is that of our cgroup's memory, 0 for none.
+func newPageCache(limit int64) *pageCache {
+	return &pageCache{kept: map[string]*coldMap{}, most: limit, drop: dontNeed}
 }
+
+// warmAge: a file that was changed within that time, or may be mapped, will most likely be
+// read again under the lock, where the server writes out what it has of it.
+const warmAge = 10 * time.Minute
 
 func dontNeed(fd int, off, n int64) { _ = unix.Fadvise(fd, off, n, unix.FADV_DONTNEED) }
 
@@ -132,7 +140,11 @@ const keepShare = 4
 func (c *pageCache) refill() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.room = memoryAvailable() / keepShare
+	memory := memoryAvailable()
+	if c.most > 0 {
+		memory = min(memory, c.most)
+	}
+	c.room = memory / keepShare
 	for _, m := range c.kept {
 		c.room -= m.size
 	}
@@ -148,6 +160,39 @@ func memoryAvailable() int64 {
 		if rest, ok := strings.CutPrefix(line, "MemAvailable:"); ok {
 			n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
 			return n << 10
+		}
+	}
+	return 0
+}
+
+// cgroupMemory is the limit of the cgroup that this process is in, of either version; 0 if
+// there is none, or none that can be seen.
+func cgroupMemory(proc, sys string) int64 {
+	text, err := os.ReadFile(proc)
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(parts) != 3 {
+			continue
+		}
+		var file string
+		switch {
+		case parts[1] == "memory":
+			file = filepath.Join(sys, "memory", parts[2], "memory.limit_in_bytes")
+		case parts[0] == "0":
+			file = filepath.Join(sys, parts[2], "memory.max")
+		default:
+			continue
+		}
+		b, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		// Without a limit the one says max, the other nearly 2^63.
+		if n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil && n < 1<<60 {
+			return n
 		}
 	}
 	return 0
@@ -237,3 +282,49 @@ func (f coldFile) ReadAt(p []byte, off int64) (int, error) {
 	}
 	return n, err
 }
+
+// What is not in the page cache is asked for before its turn: the disk then works at
+// several places at once, and while we hash and encrypt. Under the lock that is what the
+// server wrote past the page cache since the last round, a page here and a page there,
+// each of which would be waited for.
+const (
+	ownerAhead = 8 << 20
+	guestAhead = 1 << 20 // a guest must not fill the queue of a slow disk
+	aheadPart  = 1 << 20 // the kernel takes no more at a time
+	// aheadFrom: whoever reads a file in parts begins at a multiple of this.
+	aheadFrom = 32 << 20
+)
+
+// readAhead makes a file that is asked for as far ahead.
+func readAhead(s ext.Source, window int64) ext.Source {
+	fd, ok := descriptor(s)
+	if !ok {
+		return s
+	}
+	return aheadFile{s, fd, window}
+}
+
+type aheadFile struct {
+	ext.Source
+	fd     int
+	window int64
+}
+
+// SyscallConn implements syscall.Conn, for who wraps it.
+func (f aheadFile) SyscallConn() (syscall.RawConn, error) {
+	return f.Source.(syscall.Conn).SyscallConn()
+}
+
+// ReadAt implements io.ReaderAt.
+func (f aheadFile) ReadAt(p []byte, off int64) (int, error) {
+	if off%aheadFrom == 0 {
+		for at := off; at < off+f.window; at += aheadPart {
+			f.ask(at, aheadPart)
+		}
+	}
+	f.ask(off+f.window, int64(len(p)))
+	return f.Source.ReadAt(p, off)
+}
+
+// ask is a wish only.
+func (f aheadFile) ask(off, n int64) { _ = unix.Fadvise(f.fd, off, n, unix.FADV_WILLNEED) }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -69,7 +70,7 @@ func TestWhatWasNotCachedIsGivenBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			const parts = 5
 			path, f := coldTestFile(t, parts, 1, 3)
-			c := newPageCache()
+			c := newPageCache(0)
 			c.room = 100 << 20
 			s := c.wrap(path, ext.FromOS(f), keep)
 			buf := make([]byte, 256<<10)
@@ -91,7 +92,7 @@ func TestWhatWasNotCachedIsGivenBack(t *testing.T) {
 
 func TestOnlyAsMuchIsKeptAsThereIsRoomFor(t *testing.T) {
 	path, f := coldTestFile(t, 3)
-	c := newPageCache()
+	c := newPageCache(0)
 	c.room = 2 * cachePart
 	s := c.wrap(path, ext.FromOS(f), true)
 	s.ReadAt(make([]byte, cachePart), 0)
@@ -100,5 +101,83 @@ func TestOnlyAsMuchIsKeptAsThereIsRoomFor(t *testing.T) {
 	}
 	if c.refill(); c.room <= 0 {
 		t.Errorf("room for %d bytes on this machine", c.room)
+	}
+}
+
+// What lies ahead of a read is on its way to the page cache when its turn comes.
+func TestWhatComesNextIsAskedFor(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "t.ibd")
+	if err := os.WriteFile(name, make([]byte, 16<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := readAhead(ext.FromOS(f), 4<<20)
+	defer src.Close()
+	fd, ok := descriptor(src)
+	if !ok {
+		t.Fatal("no descriptor: nothing would be given back")
+	}
+	if err := unix.Fdatasync(fd); err != nil {
+		t.Fatal(err)
+	}
+	dontNeed(fd, 0, 16<<20)
+	if n, ok := cachedPages(fd, 0, 16<<20); !ok || n > 0 {
+		t.Skip("this file system or kernel does not show what is cached")
+	}
+	p := make([]byte, 256<<10)
+	if _, err := src.ReadAt(p, 0); err != nil {
+		t.Fatal(err)
+	}
+	all := uint64(4 << 20 / os.Getpagesize())
+	waitFor(t, "what is ahead to be cached", func() bool { n, _ := cachedPages(fd, 0, 4<<20); return n == all })
+	if n, _ := cachedPages(fd, 8<<20, 8<<20); n > 0 {
+		t.Errorf("%d pages are cached far beyond", n)
+	}
+}
+
+// The limit of a container's memory counts, of either version of cgroups.
+func TestTheCgroupLimitsWhatIsKept(t *testing.T) {
+	for _, tt := range []struct {
+		name, proc, file, text string
+		want                   int64
+	}{
+		{"version 2", "0::/pod/mariadb\n", "pod/mariadb/memory.max", "1073741824\n", 1 << 30},
+		{"version 2 without a limit", "0::/\n", "memory.max", "max\n", 0},
+		{"version 2, not to be seen", "0::/\n", "else", "5\n", 0},
+		{"version 1", "9:name=systemd:/\n4:memory:/docker/x:y\n0::/\n", "memory/docker/x:y/memory.limit_in_bytes", "2147483648\n", 2 << 30},
+		{"version 1 without a limit", "4:memory:/\n", "memory/memory.limit_in_bytes", "9223372036854771712\n", 0},
+		{"nonsense", "memory\n:\n", "else", "", 0},
+	} {
+		dir := t.TempDir()
+		write(t, dir, "proc", tt.proc)
+		write(t, dir, filepath.Join("sys", tt.file), tt.text)
+		if got := cgroupMemory(filepath.Join(dir, "proc"), filepath.Join(dir, "sys")); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
+		}
+	}
+	c := newPageCache(400)
+	c.refill()
+	if c.room > 400/keepShare {
+		t.Errorf("room for %d bytes of 400", c.room)
+	}
+}
+
+// What is read before the lock stays in the cache if the final pass will read it again: it
+// can do so from memory, or wait for the disk.
+func TestWhatIsReadAgainIsGuessed(t *testing.T) {
+	s, f, _ := settledFile() // changed 40 s before
+	read := changed(f.stamp).Add(40 * time.Second)
+	if !s.readAgain(f, read) {
+		t.Error("a table that was written to a moment ago: the server may have more of it")
+	}
+	if s.readAgain(f, read.Add(warmAge)) {
+		t.Error("a table that nobody uses")
+	}
+	f.name = "db/t.MYD"
+	if !s.readAgain(f, read.Add(warmAge)) {
+		t.Error("what is never skipped is always read again")
 	}
 }

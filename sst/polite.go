@@ -4,7 +4,6 @@ import (
 	"context"
 	"runtime"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -109,16 +108,8 @@ func (g *polite) pace(ctx context.Context, n int) error {
 	if g.rate == nil {
 		return nil
 	}
-	pause := g.rate.take(n)
-	if pause <= 0 {
-		return nil
+	if wait := g.rate.take(n); wait > 0 {
+		return pause(ctx, wait)
 	}
-	t := time.NewTimer(pause)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return nil
 }

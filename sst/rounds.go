@@ -2,6 +2,7 @@ package sst
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"wsrep_sst_rsync_tunnel/sst/status"
@@ -26,16 +27,23 @@ const (
 
 // beforeLock runs the rounds, unless there is nothing to be gained by them.
 func (c *copier) beforeLock(ctx context.Context) error {
-	switch {
-	case !c.settings.Precopy:
-		c.infof("nothing is copied before the lock: precopy=off")
-	case c.settings.RejectsQueries:
-		c.infof("nothing is copied before the lock: wsrep_sst_donor_rejects_queries is on, so nobody is served meanwhile")
-	default:
-		c.tell(status.Transferring, "copying while the tables are in use")
-		return c.preCopy(ctx)
+	if why := c.whyNoRounds(); why != "" {
+		c.infof("nothing is copied before the lock: %s", why)
+		return nil
 	}
-	return nil
+	c.tell(status.Transferring, "copying while the tables are in use")
+	return c.preCopy(ctx)
+}
+
+// whyNoRounds says why nothing is copied before the lock; "" if it is.
+func (d *donor) whyNoRounds() string {
+	switch {
+	case !d.settings.Precopy:
+		return "precopy=off"
+	case d.settings.RejectsQueries:
+		return "wsrep_sst_donor_rejects_queries is on, so nobody is served meanwhile"
+	}
+	return ""
 }
 
 // preCopy runs the rounds. Its error is the end of the SST.
@@ -48,6 +56,7 @@ func (c *copier) preCopy(ctx context.Context) error {
 		c.polite.Store(nil)
 		g.close()
 	}()
+	defer c.writes.start()()
 	began := time.Now()
 	sel, now, err := c.take(ctx, nil)
 	if err != nil {
@@ -83,9 +92,14 @@ func (c *copier) round(ctx context.Context, now *census, due []*counted) (tally,
 	}
 	g := c.polite.Load()
 	c.cache.refill()
+	var files sync.Mutex // for what the rules remember
+	clock := time.Now()
 	t, missing, err := c.send(ctx, due, func(f *counted, s ext.Source) ext.Source {
 		// What has changed since the round before will have changed under the lock, too.
-		return g.wrap(c.cache.wrap(f.path(), s, c.rounds > 0))
+		files.Lock()
+		again := c.rounds > 0 || c.skip.readAgain(f, clock)
+		files.Unlock()
+		return g.wrap(c.cache.wrap(f.path(), readAhead(s, guestAhead), again))
 	})
 	if err == nil && len(missing) > 0 {
 		c.infof("%d files were not copied yet, the first: %v", len(missing), missing[0])

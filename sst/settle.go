@@ -6,9 +6,11 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"wsrep_sst_rsync_tunnel/sst/plan"
 	"wsrep_sst_rsync_tunnel/transfer"
+	"wsrep_sst_rsync_tunnel/transfer/ext"
 	"wsrep_sst_rsync_tunnel/transfer/flist"
 )
 
@@ -21,38 +23,27 @@ import (
 
 // maxRounds bounds that. Each round takes less than the one before unless somebody
 // goes on writing.
-const maxRounds = 10
+const maxRounds = 30
 
-// A stamp tells whether a file was written to.
-type stamp struct {
-	size, mtime int64
-	nsec        uint32
-}
-
-// A stampedSource remembers what it listed.
+// A stampedSource notes the stamps of what it listed.
 type stampedSource struct {
-	transfer.Source
-	stamps map[string]stamp
+	*transfer.DirSource
+	stamps map[string]ext.Stamp // of the regular files, as they were then
 }
 
 func (s *stampedSource) List(ctx context.Context) ([]*flist.Entry, int32, error) {
-	entries, ioError, err := s.Source.List(ctx)
-	s.stamps = stampsOf(entries)
-	return entries, ioError, err
+	s.stamps = map[string]ext.Stamp{}
+	return s.DirSource.List(ctx)
 }
 
-func stampsOf(entries []*flist.Entry) map[string]stamp {
-	m := make(map[string]stamp, len(entries))
-	for _, e := range entries {
-		if e.IsRegular() {
-			m[e.Name] = stamp{e.Size, e.Mtime, e.Nsec}
-		}
+func (s *stampedSource) visit(e *flist.Entry, st transfer.Stat) {
+	if e.IsRegular() {
+		s.stamps[e.Name] = stampOfStat(st)
 	}
-	return m
 }
 
 // moved names the regular files that are new or were written to since before.
-func moved(before, now map[string]stamp) []string {
+func moved(before, now map[string]ext.Stamp) []string {
 	var names []string
 	for name, s := range now {
 		if old, there := before[name]; !there || old != s {
@@ -91,7 +82,18 @@ func (p partSource) List(ctx context.Context) ([]*flist.Entry, int32, error) {
 // A sentSession is a session that was sent, and how its files were then.
 type sentSession struct {
 	plan.Session
-	stamps map[string]stamp
+	whole  bool                 // no file may be left out
+	stamps map[string]ext.Stamp // as they were listed
+	listed time.Time            // just before that
+	resent map[string]time.Time // the same for what the fence sent again
+}
+
+// begun is a time before the last reading of a file.
+func (s *sentSession) begun(name string) time.Time {
+	if at, again := s.resent[name]; again {
+		return at
+	}
+	return s.listed
 }
 
 // what names the session in messages.
@@ -103,26 +105,34 @@ func (s *sentSession) what() string {
 }
 
 // settle sends again what has changed since it was listed, until nothing does.
-func (d *donor) settle(ctx context.Context, sent []sentSession) error {
-	for round := 1; ; round++ {
+func (d *donor) settle(ctx context.Context, sent []sentSession, lockedAt time.Time) error {
+	for round := 1; ; {
 		var vital []string
-		total := 0
+		total, landing := 0, time.Duration(0)
 		for i := range sent {
-			names, err := d.settleSession(ctx, &sent[i])
+			names, wait, err := d.settleSession(ctx, &sent[i], lockedAt)
 			if err != nil {
 				return err
 			}
 			total += len(names)
+			landing = max(landing, wait)
 			for _, name := range names {
 				if file := sent[i].Dir + "/" + name; d.isInnoDB(&sent[i], name) {
 					vital = append(vital, file)
 				}
 			}
 		}
+		if total > 0 {
+			round++
+		}
 		switch {
-		case total == 0:
+		case total == 0 && landing == 0:
 			return nil
-		case round < maxRounds:
+		case total == 0:
+			if err := pause(ctx, min(landing, fencePoll)); err != nil {
+				return err
+			}
+		case round <= maxRounds:
 		case len(vital) == 0:
 			d.warn(fmt.Sprintf("%d files go on changing while the tables are locked; they are sent as they were last", total))
 			return nil
@@ -133,23 +143,40 @@ func (d *donor) settle(ctx context.Context, sent []sentSession) error {
 	}
 }
 
-// settleSession sends what has moved of one session, and names it.
-func (d *donor) settleSession(ctx context.Context, s *sentSession) ([]string, error) {
+// settleSession sends what has moved of one session, and names it. landing is as in
+// [copier.moved].
+func (d *donor) settleSession(ctx context.Context, s *sentSession, lockedAt time.Time) (names []string, landing time.Duration, err error) {
 	src, rules, err := openSource(s.Session, nil)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer src.Close()
-	entries, _, err := src.List(ctx)
-	if err != nil {
-		return nil, fail(exitOther, err)
+	clock := time.Now()
+	if _, _, err := src.List(ctx); err != nil {
+		return nil, 0, fail(exitOther, err)
 	}
-	now := stampsOf(entries)
-	names := moved(s.stamps, now)
-	names = slices.DeleteFunc(names, func(name string) bool { return s.growsUnderLock(name) })
-	s.stamps = now
+	names = moved(s.stamps, src.stamps)
+	for name, stamp := range src.stamps {
+		if s.stamps[name] != stamp || s.growsUnderLock(name) {
+			continue
+		}
+		again, wait := inFlight(stamp, s.begun(name), lockedAt, clock, d.latency(d.isInnoDB(s, name)))
+		if again {
+			names = append(names, name)
+		}
+		landing = max(landing, wait)
+	}
+	names = slices.DeleteFunc(names, s.growsUnderLock)
+	s.stamps = src.stamps
 	if len(names) == 0 {
-		return nil, nil
+		return nil, landing, nil
+	}
+	slices.Sort(names)
+	if s.resent == nil {
+		s.resent = map[string]time.Time{}
+	}
+	for _, name := range names {
+		s.resent[name] = clock
 	}
 	d.infof("%d files of %s changed while the tables were locked, sent again: %s", len(names), s.what(), some(names))
 	o := d.options(s.Session, rules)
@@ -158,7 +185,7 @@ func (d *donor) settleSession(ctx context.Context, s *sentSession) ([]string, er
 	if isVanished(err) {
 		err = nil // a temporary table
 	}
-	return names, err
+	return names, landing, err
 }
 
 // growsUnderLock: the log tables take a line for each statement, reads too. What

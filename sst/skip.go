@@ -19,7 +19,8 @@ import (
 // written through mappings, and only copies whose reading began long after the stamp.
 
 // settleMargin is how much older than the read a stamp has to be. It has to be longer
-// than the disk takes for its slowest write; 2.1 s was seen.
+// than the disk takes for its slowest write; 2.1 s was seen. A disk that shows to be slow
+// meanwhile raises it (rule 5, writeProbe).
 const settleMargin = 30 * time.Second
 
 // A copied says how a file was copied last.
@@ -44,6 +45,7 @@ type skipping struct {
 	kinds  []string // suffixes of the files that may be skipped at all
 	clock  *clockWatch
 	disks  *disks
+	writes *writeProbe
 }
 
 // settledKinds are written by write(2) or io_submit(2) alone: 0 of 358,000 "unchanged"
@@ -67,10 +69,18 @@ func (s skipping) mayRest(f *counted) bool {
 
 // settled: whatever the stamp announced had landed when the reading began. A stamp in
 // the future says nothing.
-func (s skipping) settled(c copied) bool { return c.begun.Sub(changed(c.stamp)) >= s.margin }
+func (s skipping) settled(c copied) bool { return c.begun.Sub(changed(c.stamp)) >= s.age() }
+
+// age is the margin, as the disk is.
+func (s skipping) age() time.Duration { return max(s.margin, s.writes.margin()) }
 
 // ripe says that a copy that is not settled would be, were it made now.
-func (s skipping) ripe(f *counted, now time.Time) bool { return now.Sub(changed(f.stamp)) >= s.margin }
+func (s skipping) ripe(f *counted, now time.Time) bool { return now.Sub(changed(f.stamp)) >= s.age() }
+
+// readAgain guesses that the file will be read under the lock, whenever it is copied.
+func (s skipping) readAgain(f *counted, now time.Time) bool {
+	return !s.mayRest(f) || now.Sub(changed(f.stamp)) < warmAge
+}
 
 // maxStep is how far the clock may move against one that is never set.
 const maxStep = time.Second

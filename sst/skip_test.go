@@ -2,6 +2,7 @@ package sst
 
 import (
 	"errors"
+	"os"
 	"testing"
 	"time"
 
@@ -134,8 +135,8 @@ func TestTheFenceStopsWhatMoved(t *testing.T) {
 	}{
 		"written before the lock":                       {file: "db/t.ibd", stamp: -time.Second, read: time.Millisecond},
 		"written under the lock, read long after":       {file: "db/t.ibd", stamp: time.Second, read: 2 * time.Second},
-		"written under the lock, and read at once":      {file: "db/t.ibd", stamp: time.Second, read: time.Second, moved: true},
-		"an undo table space likewise":                  {file: "undo001", root: plan.UndoDir, stamp: time.Second, read: time.Second, moved: true},
+		"written under the lock, and read at once":      {file: "db/t.ibd", stamp: time.Second, read: 900 * time.Millisecond, moved: true},
+		"an undo table space likewise":                  {file: "undo001", root: plan.UndoDir, stamp: time.Second, read: 900 * time.Millisecond, moved: true},
 		"Aria's log is not written past the page cache": {file: "aria_log.00000001", root: plan.AriaDir, stamp: time.Second, read: time.Second},
 		"Aria's log, read at once":                      {file: "aria_log.00000001", root: plan.AriaDir, stamp: time.Second, read: 100 * time.Millisecond, moved: true},
 		"the general log grows on":                      {file: "mysql/general_log.CSV", stamp: time.Second, read: 0, change: func(f *counted, _ *copied) { f.stamp.Size++ }},
@@ -151,7 +152,7 @@ func TestTheFenceStopsWhatMoved(t *testing.T) {
 		if c.change != nil {
 			c.change(&f, &last)
 		}
-		copies := &copier{copies: map[fileKey]copied{key: last}}
+		copies := &copier{donor: &donor{}, copies: map[fileKey]copied{key: last}}
 		moved, wait := copies.moved(&census{files: []counted{f}}, locked)
 		if (len(moved) == 1) != c.moved || wait > 0 {
 			t.Errorf("%s: moved %v, wait %v", name, len(moved), wait)
@@ -159,18 +160,99 @@ func TestTheFenceStopsWhatMoved(t *testing.T) {
 	}
 }
 
-// A write that is in flight is waited for, but not while there are others to copy.
+// A write that is in flight is waited for, while others are copied; its file is read again
+// when it must have landed, and not before.
 func TestTheFenceWaitsForWritesInFlight(t *testing.T) {
 	now := time.Now()
 	file := func(name string) counted {
 		return counted{fileKey: fileKey{0, name}, stamp: ext.Stamp{MtimeNs: now.UnixNano()}}
 	}
 	landing, gone := file("db/a.ibd"), file("db/b.ibd")
-	c := &copier{copies: map[fileKey]copied{landing.fileKey: {stamp: landing.stamp, begun: now, whole: true}}}
-	if moved, wait := c.moved(&census{files: []counted{landing}}, now.Add(-time.Second)); len(moved) != 1 || wait <= 0 || wait > lateInnoDB {
+	c := &copier{donor: &donor{}, copies: map[fileKey]copied{landing.fileKey: {stamp: landing.stamp, begun: now, whole: true}}}
+	locked := now.Add(-time.Second)
+	if moved, wait := c.moved(&census{files: []counted{landing}}, locked); len(moved) != 0 || wait <= 0 || wait > lateInnoDB {
 		t.Errorf("%d moved, wait %v", len(moved), wait)
 	}
-	if moved, wait := c.moved(&census{files: []counted{landing, gone}}, now.Add(-time.Second)); len(moved) != 1 || wait != 0 || moved[0].name != "db/b.ibd" {
+	if moved, wait := c.moved(&census{files: []counted{landing, gone}}, locked); len(moved) != 1 || wait <= 0 || moved[0].name != "db/b.ibd" {
 		t.Errorf("%d moved, wait %v", len(moved), wait)
+	}
+	for _, tt := range []struct {
+		name           string
+		at, begun, now time.Duration // after the lock
+		again          bool
+		wait           time.Duration
+	}{
+		{"written before the lock", -1, 0, 1, false, 0},
+		{"read late enough", time.Second, 2 * time.Second, 2 * time.Second, false, 0},
+		{"read too soon", time.Second, 1900 * time.Millisecond, 1950 * time.Millisecond, false, 50 * time.Millisecond},
+		{"read too soon, and now it is late enough", time.Second, 1900 * time.Millisecond, 2 * time.Second, true, 0},
+		{"stamped in the future", time.Hour, 0, 0, false, time.Second},
+	} {
+		again, wait := inFlight(ext.Stamp{CtimeNs: locked.Add(tt.at).UnixNano()}, locked.Add(tt.begun), locked, locked.Add(tt.now), time.Second)
+		if again != tt.again || wait != tt.wait {
+			t.Errorf("%s: again %v, wait %v", tt.name, again, wait)
+		}
+	}
+}
+
+// Rule 5's last sentence: a disk that shows to be slow raises the margin of what may be
+// skipped, and how long the fence waits.
+func TestASlowDiskRaisesTheMargins(t *testing.T) {
+	s, f, c := settledFile() // read 40 s after the stamp
+	s.writes = &writeProbe{slowest: 3900 * time.Millisecond}
+	if !s.sure(f, c) {
+		t.Error("39 s are more than 40 s")
+	}
+	s.writes.slowest = 4100 * time.Millisecond
+	if s.sure(f, c) {
+		t.Error("a disk whose writes took 4.1 s, and a stamp 40 s old: skipped")
+	}
+	s.writes = &writeProbe{since: time.Now().Add(-5 * time.Second)}
+	if s.sure(f, c) {
+		t.Error("a write that has not ended yet does not count")
+	}
+	for slowest, want := range map[time.Duration]time.Duration{0: lateInnoDB, 10 * time.Millisecond: lateInnoDB, 300 * time.Millisecond: 3 * time.Second, time.Minute: maxLate} {
+		d := &donor{writes: &writeProbe{slowest: slowest}}
+		if got := d.latency(true); got != want {
+			t.Errorf("slowest write %v: the fence waits %v, want %v", slowest, got, want)
+		}
+		if d.latency(false) != late {
+			t.Error("what goes through the page cache waits for the disk")
+		}
+	}
+}
+
+// The probe writes to files that have no name, and times them.
+func TestWritesAreTimed(t *testing.T) {
+	dir := t.TempDir()
+	w := newWriteProbe(plan.Places{Datadir: dir})
+	defer w.close()
+	if len(w.files) != 1 {
+		t.Fatalf("%d files for one file system", len(w.files))
+	}
+	real, began := w.write, make(chan struct{})
+	let := make(chan struct{})
+	w.write = func(f *os.File) error {
+		close(began)
+		<-let
+		return real(f)
+	}
+	stop := w.start()
+	<-began
+	first := w.margin()
+	if w.margin() <= 0 || w.margin() < first {
+		t.Error("the write that is under way does not count")
+	}
+	close(let)
+	stop()
+	if w.slowest <= 0 || w.margin() != probeFactor*w.slowest {
+		t.Errorf("slowest %v, margin %v", w.slowest, w.margin())
+	}
+	if names, err := os.ReadDir(dir); err != nil || len(names) != 0 {
+		t.Errorf("it left %v, %v", names, err)
+	}
+	var none *writeProbe
+	if none.margin() != 0 {
+		t.Error("nothing was timed")
 	}
 }
