@@ -12,7 +12,7 @@ import (
 )
 
 // go test -run - -bench . ./transfer/ext: the layers one by one, then streams over plain TCP with both ends in this
-// process, in memory where there is room. e2e/throughput has the ends in processes of their own, over TLS.
+// process, in memory where there is room. The bench command has the ends in processes of their own, over TLS.
 
 func BenchmarkDigests(b *testing.B) {
 	p, h := content(1, maxData), newHasher(1)
