@@ -30,7 +30,7 @@ func absent(needs []string) string {
 func (b *local) alternatives() []contender {
 	return []contender{
 		{name: "rsync in the clear", kind: kindOther, needs: []string{"rsync"}, run: b.rsync, copies: true},
-		{name: "rsync + 2 socat", kind: kindOther, needs: []string{"rsync", "socat"}, run: b.rsyncSocat, copies: true},
+		{name: replaced, kind: kindOther, needs: []string{"rsync", "socat"}, run: b.rsyncSocat, copies: true},
 		{name: "rsync + stunnel", kind: kindOther, needs: []string{"rsync", "stunnel"}, run: b.rsyncStunnel, copies: true},
 		{name: "cp -r", kind: kindOther, needs: []string{"cp"}, run: b.cp, copies: true},
 	}
@@ -115,6 +115,27 @@ func rsyncURL(port int) string {
 // the same name, as on one host, OpenSSL finds only one.
 func (b *local) oneCertificate() string { return b.certs.Bundles["joiner"] }
 
+// secured is what both socats have of TLS.
+func (b *local) secured() string {
+	return ",cert=" + b.oneCertificate() + ",cafile=" + b.oneCertificate()
+}
+
+// socatServer decrypts what comes for the rsync daemon at port inner.
+func (b *local) socatServer(ctx context.Context, m *meter, inner int) (*process, int, error) {
+	return b.serving(ctx, m, func(port int) []string {
+		return []string{"socat", fmt.Sprintf("openssl-listen:%d,bind=%s,reuseaddr,fork", port, mariadbd.Host) + b.secured(),
+			fmt.Sprintf("tcp:%s:%d", mariadbd.Host, inner)}
+	})
+}
+
+// socatClient encrypts what goes to the port outer.
+func (b *local) socatClient(ctx context.Context, m *meter, outer int) (*process, int, error) {
+	return b.serving(ctx, m, func(port int) []string {
+		return []string{"socat", fmt.Sprintf("tcp-listen:%d,bind=%s,reuseaddr,fork", port, mariadbd.Host),
+			fmt.Sprintf("openssl:%s:%d", mariadbd.Host, outer) + b.secured()}
+	})
+}
+
 // rsyncSocat is what the tunnel script does: a socat with TLS on each side.
 func (b *local) rsyncSocat(ctx context.Context, to string) (s sample, err error) {
 	donor, joiner := newMeter(), newMeter()
@@ -124,19 +145,12 @@ func (b *local) rsyncSocat(ctx context.Context, to string) (s sample, err error)
 		return s, err
 	}
 	defer d.stop()
-	secured := ",cert=" + b.oneCertificate() + ",cafile=" + b.oneCertificate()
-	server, outer, err := b.serving(ctx, joiner, func(port int) []string {
-		return []string{"socat", fmt.Sprintf("openssl-listen:%d,bind=%s,reuseaddr,fork", port, mariadbd.Host) + secured,
-			fmt.Sprintf("tcp:%s:%d", mariadbd.Host, inner)}
-	})
+	server, outer, err := b.socatServer(ctx, joiner, inner)
 	if err != nil {
 		return s, err
 	}
 	defer server.stop()
-	client, port, err := b.serving(ctx, donor, func(port int) []string {
-		return []string{"socat", fmt.Sprintf("tcp-listen:%d,bind=%s,reuseaddr,fork", port, mariadbd.Host),
-			fmt.Sprintf("openssl:%s:%d", mariadbd.Host, outer) + secured}
-	})
+	client, port, err := b.socatClient(ctx, donor, outer)
 	if err != nil {
 		return s, err
 	}

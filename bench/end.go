@@ -26,7 +26,7 @@ const (
 
 // EndOptions say which end of which limit a process is.
 type EndOptions struct {
-	Kind, Role string // one of the kinds; donor or joiner
+	Kind, Role string // one of the kinds, or Stock; donor or joiner
 	Dir        string // of the data, or to write to
 	Like       string // Reading: the directory; Writing: the one whose files are imitated
 	Bytes      int64  // Network, TLS: how much to send
@@ -47,7 +47,7 @@ func End(ctx context.Context, o EndOptions, in io.Reader, out io.Writer) error {
 	switch o.Kind {
 	case Reading, Writing:
 		return o.withoutNetwork(ctx)
-	case Network, TLS, Raw:
+	case Network, TLS, Raw, Stock:
 	default:
 		return fmt.Errorf("there is no limit %q", o.Kind)
 	}
@@ -65,8 +65,11 @@ func End(ctx context.Context, o EndOptions, in io.Reader, out io.Writer) error {
 	if o.Role == "joiner" {
 		return e.listen(ctx, in, out)
 	}
-	if o.Kind == Raw {
+	switch o.Kind {
+	case Raw:
 		return e.sendFiles(ctx)
+	case Stock:
+		return e.push(ctx)
 	}
 	return parallel(e.Threads, func(int) error {
 		conn, err := e.dial(ctx)
@@ -155,8 +158,11 @@ func (e *end) serve(ctx context.Context, conn net.Conn) error {
 		conn = secure
 	}
 	defer conn.Close()
-	if e.Kind == Raw {
+	switch e.Kind {
+	case Raw:
 		return e.receiveFiles(conn)
+	case Stock:
+		return e.receiveSession(ctx, conn)
 	}
 	return Drain(conn)
 }

@@ -43,6 +43,7 @@ const (
 	kindRaw   = "raw"
 	kindLimit = "limit"
 	kindOther = "alternative"
+	kindStock = "one end ours"
 )
 
 // Local measures on this host. What it finds is in the report also when ctx ends it
@@ -140,7 +141,7 @@ func (b *local) measure(ctx context.Context) (*Report, error) {
 			switch {
 			case ctx.Err() != nil:
 				return nil, context.Cause(ctx)
-			case err != nil && c.kind == kindOther: // not our fault, and not the end
+			case err != nil && (c.kind == kindOther || c.kind == kindStock): // not our fault, and not the end
 				missing[i] = "failed: " + oneLine(err)
 				samples[i] = nil
 			case err != nil:
@@ -197,7 +198,7 @@ func (b *local) contenders() []contender {
 		return all[:1]
 	}
 	if b.Against {
-		all = append(all, b.alternatives()...)
+		all = append(append(all, b.alternatives()...), b.stockPeers()...)
 	}
 	return all
 }

@@ -117,6 +117,11 @@ func (r *Report) Text(w io.Writer) error {
 	if own := r.Results[0]; own.ReadyMS > 0 {
 		fmt.Fprintf(&b, "ready after %.0f ms; %s MB/s from the handshake to the last file\n", own.ReadyMS, rate(own.CopyMBps))
 	}
+	for _, result := range r.Results {
+		if result.InPlace > 0 {
+			fmt.Fprintf(&b, "%s: %.2f times %s, whose place one end of ours takes\n", result.Name, result.InPlace, replaced)
+		}
+	}
 	b.WriteString(busy(r.Load, r.CPUs))
 	_, err := io.WriteString(w, b.String())
 	return err

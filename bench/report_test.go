@@ -24,7 +24,8 @@ func example() *Report {
 		Results: []Result{
 			result("ours", kindOwn, 1010, 0.9, 0.95), result(Raw, kindRaw, 1100, 0.8, 0.85), result(TLS, kindLimit, 1900, 0.5, 0.45),
 			result("rsync in the clear", kindOther, 780, 0.7, 1.2), {Name: "rsync + <stunnel>", Kind: kindOther, Missing: "stunnel not installed"},
-			result("cp -r", kindOther, 2500, 0.4, 0),
+			result("cp -r", kindOther, 2500, 0.4, 0), result(replaced, kindOther, 350, 2.4, 2.6),
+			result("ours to socat, rsync", kindStock, 420, 0.9, 2.6), result("rsync, socat to ours", kindStock, 390, 2.4, 1.1),
 		},
 	}
 	r.Results[0].ReadyMS, r.Results[0].CopyMBps = 21, 1031.5

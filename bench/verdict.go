@@ -49,6 +49,9 @@ type Result struct {
 
 	// Ours is our rate divided by this one's; 0 if one is not known.
 	Ours float64 `json:"ours_is_times,omitempty"`
+	// InPlace is the rate of one end of ours with a script's at the other, divided by that of
+	// the script's at both.
+	InPlace float64 `json:"in_place_of_script_times,omitempty"`
 	// CopyMBps is ours without the start of the program and the handshake.
 	CopyMBps float64 `json:"copy_mb_per_s,omitempty"`
 	// ReadyMS is from the joiner's start to its ready.
@@ -94,6 +97,15 @@ func compare(results []Result) {
 	for i := range results {
 		if i > 0 && results[i].MBps > 0 {
 			results[i].Ours = results[0].MBps / results[i].MBps
+		}
+	}
+	i := slices.IndexFunc(results, func(r Result) bool { return r.Name == replaced })
+	if i < 0 || results[i].MBps <= 0 {
+		return
+	}
+	for j := range results {
+		if results[j].Kind == kindStock {
+			results[j].InPlace = results[j].MBps / results[i].MBps
 		}
 	}
 }

@@ -34,6 +34,7 @@ func (k fileKey) inDatabase() bool {
 // A selection is what the lists of a plan select, opened.
 type selection struct {
 	lists []*selected
+	about int64 // how many regular files there are, more or less
 }
 
 // selected is one of the lists.
@@ -47,7 +48,7 @@ type selected struct {
 // openSelection opens what the plan's lists name. extra are files at the top of the
 // first, which are in the lists but not among the files of a census.
 func openSelection(p *plan.Plan, extra map[string]transfer.VirtualFile) (*selection, error) {
-	s := &selection{}
+	s := &selection{about: p.Total.Files}
 	for i, session := range p.Lists {
 		if i > 0 {
 			extra = nil
@@ -127,7 +128,7 @@ func (c *counted) path() string {
 
 // count looks at everything.
 func (s *selection) count(ctx context.Context) (*census, error) {
-	c := &census{}
+	c := &census{files: make([]counted, 0, s.about+s.about/64)}
 	for _, l := range s.lists {
 		if err := c.add(ctx, l); err != nil {
 			return nil, fail(exitOther, err)

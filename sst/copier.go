@@ -133,7 +133,7 @@ func (t *tally) add(o tally) {
 // in no census. The error is the end of the SST; missing tells of files that were not
 // copied.
 func (c *copier) send(ctx context.Context, some []*counted, wrap wrapper, more ...ext.File) (t tally, missing []error, err error) {
-	files := more
+	files := append(make([]ext.File, 0, len(more)+len(some)), more...)
 	for _, f := range some {
 		files = append(files, f.file(c.names, wrap))
 	}

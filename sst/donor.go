@@ -169,7 +169,13 @@ func (d *donor) planAgain(ctx context.Context) error {
 
 // makePlan makes the plan that fits what is known of the joiner.
 func (d *donor) makePlan(ctx context.Context) (*plan.Plan, error) {
-	p, err := plan.Donor(ctx, d.settings.Places, d.args.moduleBase(), d.offers)
+	var p *plan.Plan
+	var err error
+	if d.ranges && d.plan != nil {
+		p, err = d.plan.Again(ctx, d.settings.Places, d.args.moduleBase())
+	} else {
+		p, err = plan.Donor(ctx, d.settings.Places, d.args.moduleBase(), d.offers)
+	}
 	if err != nil {
 		return nil, fail(exitInvalid, err)
 	}

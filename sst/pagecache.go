@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 	"unsafe"
 
@@ -45,6 +44,9 @@ func lookCold(fd int, size int64) *coldMap {
 	if ok && cached == 0 {
 		m.all = true
 		return m
+	}
+	if ok && size <= cachePart {
+		return m // as one part
 	}
 	parts := (size + cachePart - 1) / cachePart
 	m.bits = make([]uint64, (parts+63)/64)
@@ -201,9 +203,8 @@ func cgroupMemory(proc, sys string) int64 {
 // wrap makes a file whose parts are given back as they are read; with keep, only when
 // all is over.
 func (c *pageCache) wrap(path string, s ext.Source, keep bool) ext.Source {
-	fd, ok := descriptor(s)
-	st, err := s.Stat()
-	if !ok || err != nil || st.Size == 0 {
+	f, ok := s.(onDisk)
+	if !ok || f.Size() == 0 {
 		return s
 	}
 	c.mu.Lock()
@@ -212,11 +213,14 @@ func (c *pageCache) wrap(path string, s ext.Source, keep bool) ext.Source {
 	if m != nil {
 		return s
 	}
-	m = lookCold(fd, st.Size)
+	m = lookCold(f.Descriptor(), f.Size())
+	if !m.all && m.bits == nil {
+		return s // all of it was cached
+	}
 	if keep && c.keep(path, m) {
 		return s
 	}
-	return coldFile{s, fd, m, c.drop}
+	return coldFile{s, f.Descriptor(), m, c.drop}
 }
 
 func (c *pageCache) keep(path string, m *coldMap) bool {
@@ -249,19 +253,10 @@ func (c *pageCache) giveBack() {
 	clear(c.kept)
 }
 
-// descriptor is that of a file of the file system, valid until it is closed.
-func descriptor(s ext.Source) (int, bool) {
-	f, ok := s.(syscall.Conn)
-	if !ok {
-		return 0, false
-	}
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return 0, false
-	}
-	fd := -1
-	err = raw.Control(func(n uintptr) { fd = int(n) })
-	return fd, err == nil
+// onDisk is a file of the file system.
+type onDisk interface {
+	Descriptor() int // until it is closed
+	Size() int64     // when it was opened
 }
 
 // A coldFile gives back what was read of it.
@@ -295,24 +290,20 @@ const (
 	aheadFrom = 32 << 20
 )
 
-// readAhead makes a file that is asked for as far ahead.
+// readAhead makes a file that is asked for as far ahead. A small one is read at once
+// anyway.
 func readAhead(s ext.Source, window int64) ext.Source {
-	fd, ok := descriptor(s)
-	if !ok {
+	f, ok := s.(onDisk)
+	if !ok || f.Size() <= aheadPart {
 		return s
 	}
-	return aheadFile{s, fd, window}
+	return aheadFile{s, f, window}
 }
 
 type aheadFile struct {
 	ext.Source
-	fd     int
+	onDisk
 	window int64
-}
-
-// SyscallConn implements syscall.Conn, for who wraps it.
-func (f aheadFile) SyscallConn() (syscall.RawConn, error) {
-	return f.Source.(syscall.Conn).SyscallConn()
 }
 
 // ReadAt implements io.ReaderAt.
@@ -327,4 +318,8 @@ func (f aheadFile) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // ask is a wish only.
-func (f aheadFile) ask(off, n int64) { _ = unix.Fadvise(f.fd, off, n, unix.FADV_WILLNEED) }
+func (f aheadFile) ask(off, n int64) {
+	if off < f.Size() {
+		_ = unix.Fadvise(f.Descriptor(), off, n, unix.FADV_WILLNEED)
+	}
+}

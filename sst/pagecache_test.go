@@ -116,10 +116,11 @@ func TestWhatComesNextIsAskedFor(t *testing.T) {
 	}
 	src := readAhead(ext.FromOS(f), 4<<20)
 	defer src.Close()
-	fd, ok := descriptor(src)
+	known, ok := src.(onDisk)
 	if !ok {
 		t.Fatal("no descriptor: nothing would be given back")
 	}
+	fd := known.Descriptor()
 	if err := unix.Fdatasync(fd); err != nil {
 		t.Fatal(err)
 	}

@@ -59,12 +59,12 @@ func newSkipping() skipping {
 
 // sure says that the copy c is what the file is now.
 func (s skipping) sure(f *counted, c copied) bool {
-	return s.mayRest(f) && c.stamp == f.stamp && c.whole && s.settled(c)
+	return c.whole && c.stamp == f.stamp && s.settled(c) && s.mayRest(f)
 }
 
 // mayRest says whether such a file may be skipped at all.
 func (s skipping) mayRest(f *counted) bool {
-	return f.inDatabase() && slices.Contains(s.kinds, path.Ext(f.name)) && !s.clock.stepped() && s.disks.trusted(f)
+	return f.inDatabase() && slices.Contains(s.kinds, path.Ext(f.name)) && s.disks.trusted(f) && !s.clock.stepped()
 }
 
 // settled: whatever the stamp announced had landed when the reading began. A stamp in

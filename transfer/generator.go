@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
+	"strings"
 
 	"wsrep_sst_rsync_tunnel/transfer/flist"
 	"wsrep_sst_rsync_tunnel/transfer/wire"
@@ -25,6 +25,7 @@ type generator struct {
 	deleted [4]int32        // files, directories, links, specials
 	stopped bool            // deletion stopped because of an I/O error
 	skipDir map[string]bool // directories that could not be made
+	newDirs map[string]bool // directories that were made
 }
 
 // flushEvery bounds how many requests wait for company before they are sent.
@@ -112,7 +113,7 @@ func (g *generator) entry(ctx context.Context, i int32, e *flist.Entry) error {
 		}
 		return nil
 	}
-	if g.skipDir[path.Dir(e.Name)] {
+	if g.skipDir[parentOf(e.Name)] {
 		if e.IsDir() {
 			g.skip(e.Name)
 		}
@@ -143,11 +144,13 @@ func (g *generator) entry(ctx context.Context, i int32, e *flist.Entry) error {
 	return nil
 }
 
-func (g *generator) skip(dir string) {
-	if g.skipDir == nil {
-		g.skipDir = map[string]bool{}
+func (g *generator) skip(dir string) { note(&g.skipDir, dir) }
+
+func note(dirs *map[string]bool, dir string) {
+	if *dirs == nil {
+		*dirs = map[string]bool{}
 	}
-	g.skipDir[dir] = true
+	(*dirs)[dir] = true
 }
 
 // standing describes what is at path, nil for nothing. Something of another type
@@ -177,6 +180,7 @@ func (g *generator) dir(ctx context.Context, i int32, e *flist.Entry, path strin
 		if err := g.module.Store.Mkdir(path); err != nil {
 			return err
 		}
+		note(&g.newDirs, e.Name)
 	} else if info.Mode&0o700 != 0o700 && os.Geteuid() != 0 {
 		// Mode and times come last; until then we must be able to work in it.
 		if err := g.module.Store.SetAttrs(path, Attrs{SetMode: true, Mode: info.Mode&0o7777 | 0o700}); err != nil {
@@ -206,7 +210,7 @@ func (g *generator) finishDirs() error {
 
 func (g *generator) file(ctx context.Context, i int32, e *flist.Entry, path string) error {
 	if g.args.limited && e.Size > g.args.maxSize {
-		return g.leave(ctx, path)
+		return g.leave(ctx, e, path)
 	}
 	info, err := g.standing(ctx, path, flist.TypeRegular)
 	if err != nil {
@@ -228,9 +232,9 @@ func (g *generator) file(ctx context.Context, i int32, e *flist.Entry, path stri
 // leave lets a file be that is longer than --max-size. Where the client also has
 // surplus files removed, something of another type in its place is one of them; real
 // rsync leaves that, too, but then nothing but a later session could put it right.
-func (g *generator) leave(ctx context.Context, path string) error {
-	if !g.args.delete {
-		return nil
+func (g *generator) leave(ctx context.Context, e *flist.Entry, path string) error {
+	if !g.args.delete || g.newDirs[parentOf(e.Name)] {
+		return nil // in a directory that we made there is nothing yet
 	}
 	_, err := g.standing(ctx, path, flist.TypeRegular)
 	return err
@@ -320,4 +324,12 @@ func (g *generator) special(ctx context.Context, e *flist.Entry, path string) er
 		}
 	}
 	return g.module.Store.SetAttrs(path, g.attrs(e, info == nil))
+}
+
+// parentOf is the directory of a name: path.Dir for names in normal form, of which there are many.
+func parentOf(name string) string {
+	if i := strings.LastIndexByte(name, '/'); i >= 0 {
+		return name[:i]
+	}
+	return "."
 }

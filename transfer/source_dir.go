@@ -72,6 +72,7 @@ func (s *DirSource) Skipped() []string { return s.skipped }
 // List implements Source.
 func (s *DirSource) List(ctx context.Context) ([]*flist.Entry, int32, error) {
 	s.skipped = nil
+	defer s.tree.forget() // what is opened later is looked for where its name leads then
 	info, err := s.tree.lstat(".")
 	if err != nil {
 		return nil, 0, err
@@ -125,12 +126,13 @@ func (s *DirSource) walk(ctx context.Context, dir string, entries *[]*flist.Entr
 		return s.missed(dir, err, ioError)
 	}
 	slices.Sort(names)
-	for _, base := range names {
+	infos, errs := s.lstats(dir, names)
+	for i, base := range names {
 		name := join(dir, base)
 		if _, virtual := s.o.Extra[name]; virtual {
 			continue
 		}
-		info, err := s.tree.lstat(name)
+		info, err := infos[i], errs[i]
 		if err != nil {
 			if err := s.missed(name, err, ioError); err != nil {
 				return err
@@ -161,6 +163,18 @@ func (s *DirSource) walk(ctx context.Context, dir string, entries *[]*flist.Entr
 		}
 	}
 	return nil
+}
+
+// lstats describes files of a directory. At the top some are in other places.
+func (s *DirSource) lstats(dir string, names []string) (infos []Stat, errs []error) {
+	if dir != "." {
+		return s.tree.lstats(dir, names)
+	}
+	infos, errs = make([]Stat, len(names)), make([]error, len(names))
+	for i, name := range names {
+		infos[i], errs[i] = s.tree.lstat(name)
+	}
+	return infos, errs
 }
 
 // entry makes the list entry of a file, nil for a type that is not to be sent.
@@ -214,11 +228,11 @@ func (s *DirSource) Open(name string) (SourceFile, error) {
 	if v, ok := s.o.Extra[name]; ok {
 		return v.Open()
 	}
-	f, st, err := s.tree.openLeaf(name, unix.O_RDONLY, 0)
+	f, err := s.tree.openLeaf(name, unix.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}
-	return sizedFile{f, st}, nil
+	return f, nil
 }
 
 // idNames gives the names that the local system has for the ids of a list.

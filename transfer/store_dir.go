@@ -217,23 +217,12 @@ func (s *DirStore) Open(name string) (SourceFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, st, err := s.tree.openLeaf(d, unix.O_RDONLY, 0)
+	f, err := s.tree.openLeaf(d, unix.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}
-	return sizedFile{f, st}, nil
+	return f, nil
 }
-
-type sizedFile struct {
-	*os.File
-	st unix.Stat_t
-}
-
-func (f sizedFile) Size() int64 { return f.st.Size }
-
-// OS is the open file itself, and what it was when it was opened, for who needs more of
-// it than its bytes.
-func (f sizedFile) OS() (*os.File, *unix.Stat_t) { return f.File, &f.st }
 
 // Update implements Store.
 func (s *DirStore) Update(name string, inPlace bool) (File, error) {
@@ -241,14 +230,13 @@ func (s *DirStore) Update(name string, inPlace bool) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &dirFile{store: s, name: d, disk: d, sparse: s.o.Sparse != nil && s.o.Sparse(name)}
-	var st unix.Stat_t
+	out := &dirFile{store: s, shown: path.Base(name), name: d, disk: d, sparse: s.o.Sparse != nil && s.o.Sparse(name)}
 	if inPlace {
-		out.f, st, err = s.tree.openLeaf(d, unix.O_RDWR|unix.O_CREAT, 0o600)
+		out.f, err = s.tree.openLeaf(d, unix.O_RDWR|unix.O_CREAT, 0o600)
 		if errors.Is(err, fs.ErrPermission) {
 			// A read-only file of ours: as its owner we may make it writable.
 			if s.SetAttrs(name, Attrs{SetMode: true, Mode: 0o600}) == nil {
-				out.f, st, err = s.tree.openLeaf(d, unix.O_RDWR, 0)
+				out.f, err = s.tree.openLeaf(d, unix.O_RDWR, 0)
 			}
 		}
 	} else {
@@ -257,13 +245,12 @@ func (s *DirStore) Update(name string, inPlace bool) (File, error) {
 		}
 		dir, leaf := path.Split(d)
 		out.disk = dir + "." + leaf + "." + rand.Text()[:8]
-		out.f, st, err = s.tree.openLeaf(out.disk, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
+		out.f, err = s.tree.openLeaf(out.disk, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
 	}
 	if err != nil {
 		return nil, err
 	}
-	out.size.Store(st.Size)
-	out.opened, out.fd = infoOf(path.Base(name), &st), int(out.f.Fd())
+	out.size.Store(out.f.st.Size)
 	return out, nil
 }
 
@@ -292,21 +279,13 @@ func (s *DirStore) Mknod(name string, mode uint32) error {
 // Remove implements Store.
 func (s *DirStore) Remove(name string) error {
 	return s.change("remove", name, func(dir int, leaf string) error {
-		s.tree.forgetBelow(name)
 		err := unix.Unlinkat(dir, leaf, 0)
 		if err == unix.EISDIR {
 			err = unix.Unlinkat(dir, leaf, unix.AT_REMOVEDIR)
+			s.tree.forgetBelow(name)
 		}
 		return err
 	})
-}
-
-// forgetBelow drops the remembered parent if it is name or below: the directory is
-// about to go. The caller holds the lock; his own descriptor is the parent of name.
-func (t *tree) forgetBelow(name string) {
-	if t.parent == name || strings.HasPrefix(t.parent, name+"/") {
-		t.forget()
-	}
 }
 
 func (s *DirStore) change(op, name string, f func(dir int, leaf string) error) error {

@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"bytes"
-	"os"
 	"path"
 	"sync/atomic"
 	"unsafe"
@@ -13,19 +12,18 @@ import (
 // dirFile is a File of a DirStore.
 type dirFile struct {
 	store  *DirStore
-	f      *os.File
-	fd     int
+	f      *sizedFile
+	shown  string       // last component of what the session calls it
 	name   string       // where it belongs (on disk)
 	disk   string       // where it is: name, or a temporary name beside it
 	size   atomic.Int64 // length on disk so far, or less while others write; below it there may be old bytes
 	sparse bool
-	opened Stat
 
 	written atomic.Int64
 }
 
 // Opened implements File.
-func (f *dirFile) Opened() Stat { return f.opened }
+func (f *dirFile) Opened() Stat { return infoOf(f.shown, &f.f.st) }
 
 func (f *dirFile) ReadAt(p []byte, off int64) (int, error) { return f.f.ReadAt(p, off) }
 
@@ -63,7 +61,7 @@ func (f *dirFile) write(p []byte, off int64) (int, error) {
 	f.grown(off + int64(n))
 	if now := f.written.Add(int64(n)); now/writeBehind != (now-int64(n))/writeBehind {
 		// A wish only: what fails here shows again when it is synced.
-		_ = unix.SyncFileRange(f.fd, 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+		_ = f.f.use("write behind", func(fd int) error { return unix.SyncFileRange(fd, 0, 0, unix.SYNC_FILE_RANGE_WRITE) })
 	}
 	return n, err
 }
@@ -135,10 +133,9 @@ func (f *dirFile) hole(off, n int64) error {
 	if old <= 0 {
 		return nil // beyond the end; Commit sets the length
 	}
-	err := unix.Fallocate(f.fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, old)
-	for err == unix.EINTR {
-		err = unix.Fallocate(f.fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, old)
-	}
+	err := f.f.use("make a hole in", func(fd int) error {
+		return unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, old)
+	})
 	if err == nil {
 		return nil
 	}
@@ -156,8 +153,8 @@ func (f *dirFile) Commit(size int64, a Attrs) error {
 	if err == nil {
 		err = f.setAttrs(a)
 	}
-	if e := f.f.Close(); err == nil && e != nil {
-		err = pathError("close", f.name, e)
+	if e := f.f.Close(); err == nil {
+		err = e
 	}
 	if f.disk == f.name {
 		return err
@@ -179,8 +176,8 @@ func (f *dirFile) Abandon(size int64) error {
 	} else if size >= 0 {
 		err = f.cut(size)
 	}
-	if e := f.f.Close(); err == nil && e != nil {
-		err = pathError("close", f.name, e)
+	if e := f.f.Close(); err == nil {
+		err = e
 	}
 	return err
 }
@@ -199,28 +196,24 @@ func (f *dirFile) cut(size int64) error {
 // setAttrs is DirStore.setAttrs for a file that is open: owner first, since a chown
 // clears set-uid bits.
 func (f *dirFile) setAttrs(a Attrs) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(f.fd, &st); err != nil {
-		return pathError("stat", f.name, err)
-	}
-	if uid, gid := f.store.newOwner(&st, a); uid >= 0 || gid >= 0 {
-		if err := unix.Fchown(f.fd, uid, gid); err != nil && f.store.root {
-			return pathError("chown", f.name, err)
+	st := &f.f.st
+	if uid, gid := f.store.newOwner(st, a); uid >= 0 || gid >= 0 {
+		err := f.f.use("chown", func(fd int) error { return unix.Fchown(fd, uid, gid) })
+		if err != nil && f.store.root {
+			return err
 		}
-		if err := unix.Fstat(f.fd, &st); err != nil {
-			return pathError("stat", f.name, err)
+		if err := f.f.Restat(st); err != nil {
+			return err
 		}
 	}
 	if mode := a.Mode & 0o7777 &^ f.store.o.ModeMask; a.SetMode && st.Mode&0o7777 != mode {
-		if err := unix.Fchmod(f.fd, mode); err != nil {
-			return pathError("chmod", f.name, err)
+		if err := f.f.use("chmod", func(fd int) error { return unix.Fchmod(fd, mode) }); err != nil {
+			return err
 		}
 	}
 	if a.SetTime {
 		ts := [2]unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Sec: a.Mtime, Nsec: int64(a.Nsec)}}
-		if err := futimens(f.fd, &ts); err != nil {
-			return pathError("set times of", f.name, err)
-		}
+		return f.f.use("set times of", func(fd int) error { return futimens(fd, &ts) })
 	}
 	return nil
 }

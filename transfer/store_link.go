@@ -34,11 +34,11 @@ type older interface {
 func (s *DirStore) Older(name string) (SourceFile, error) {
 	if s.o.Older != nil {
 		if d, ok := s.o.Older(name); ok {
-			f, st, err := s.tree.openLeaf(d, unix.O_RDONLY, 0)
+			f, err := s.tree.openLeaf(d, unix.O_RDONLY, 0)
 			if err != nil {
 				return nil, err
 			}
-			return sizedFile{f, st}, nil
+			return f, nil
 		}
 	}
 	return nil, fs.ErrNotExist

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -29,11 +31,21 @@ type tree struct {
 	// away says that a file of the top level is in another directory; nil: it is not.
 	away func(name string) *os.File
 
-	// The last parent directory used: names come sorted, so nearly every look-up
-	// is in the directory of the one before.
-	parent   string
-	parentFD int
+	// The last parent directories used, the latest first: names come sorted, so nearly every look-up
+	// is in the directory of one before.
+	parents []*parent
 }
+
+// A parent is a directory that holds files, open.
+type parent struct {
+	dir   string
+	fd    int
+	users int  // of fd, at this moment
+	gone  bool // not among the parents any more: the last user closes it
+}
+
+// maxParents is how many are kept: the workers of a transfer may be in as many directories.
+const maxParents = 4
 
 const dirFlags = unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 
@@ -42,7 +54,7 @@ func newTree(root *os.Root, links map[string]*os.Root) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", root.Name(), err)
 	}
-	t := &tree{base: base, links: map[string]*os.File{}, parentFD: -1}
+	t := &tree{base: base, links: map[string]*os.File{}}
 	for name, l := range links {
 		f, err := l.Open(".")
 		if err != nil {
@@ -55,8 +67,6 @@ func newTree(root *os.Root, links map[string]*os.Root) (*tree, error) {
 }
 
 func (t *tree) close() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.forget()
 	for _, f := range t.links {
 		f.Close()
@@ -64,13 +74,78 @@ func (t *tree) close() error {
 	return t.base.Close()
 }
 
-// forget drops the remembered parent.
+// forget drops all remembered parents.
 func (t *tree) forget() {
-	if t.parentFD >= 0 {
-		unix.Close(t.parentFD)
-		t.parentFD = -1
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range t.parents {
+		p.drop()
 	}
-	t.parent = ""
+	t.parents = nil
+}
+
+// forgetBelow drops the remembered parents that are name or below: that directory is about to go.
+func (t *tree) forgetBelow(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.parents = slices.DeleteFunc(t.parents, func(p *parent) bool {
+		below := p.dir == name || strings.HasPrefix(p.dir, name+"/")
+		if below {
+			p.drop()
+		}
+		return below
+	})
+}
+
+// drop closes a parent that is not kept any more, when nobody uses it.
+func (p *parent) drop() {
+	if p.gone = true; p.users == 0 {
+		unix.Close(p.fd)
+	}
+}
+
+// enter gives the parent of that name, open until leave.
+func (t *tree) enter(dir string) (*parent, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, p := range t.parents {
+		if p.dir == dir {
+			copy(t.parents[1:i+1], t.parents[:i])
+			t.parents[0] = p
+			p.users++
+			return p, nil
+		}
+	}
+	fd, err := t.openDir(dir, unix.O_PATH)
+	if err != nil {
+		return nil, err
+	}
+	p := t.keep(dir, fd)
+	p.users++
+	return p, nil
+}
+
+// keep remembers a directory, which is the tree's to close now, in the place of one of that name. The
+// caller holds the lock.
+func (t *tree) keep(dir string, fd int) *parent {
+	for i, p := range t.parents {
+		if p.dir == dir || i == maxParents-1 {
+			p.drop()
+			t.parents = slices.Delete(t.parents, i, i+1)
+			break
+		}
+	}
+	p := &parent{dir: dir, fd: fd}
+	t.parents = slices.Insert(t.parents, 0, p)
+	return p
+}
+
+func (t *tree) leave(p *parent) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p.users--; p.users == 0 && p.gone {
+		unix.Close(p.fd)
+	}
 }
 
 // at calls f with a descriptor of the directory that holds name, and the last
@@ -80,8 +155,6 @@ func (t *tree) at(name string, f func(dir int, leaf string) error) error {
 	if !filepath.IsLocal(name) || path.Clean(name) != name {
 		return pathError("use", name, errors.New("is not a path below the root"))
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if l, ok := t.links[name]; ok {
 		return f(int(l.Fd()), ".")
 	}
@@ -89,16 +162,12 @@ func (t *tree) at(name string, f func(dir int, leaf string) error) error {
 	if dir == "" {
 		return f(int(t.top(leaf).Fd()), leaf)
 	}
-	dir = dir[:len(dir)-1]
-	if t.parentFD < 0 || t.parent != dir {
-		t.forget()
-		fd, err := t.openDir(dir, unix.O_PATH)
-		if err != nil {
-			return err
-		}
-		t.parent, t.parentFD = dir, fd
+	p, err := t.enter(dir[:len(dir)-1])
+	if err != nil {
+		return err
 	}
-	return f(t.parentFD, leaf)
+	defer t.leave(p)
+	return f(p.fd, leaf)
 }
 
 // top gives the directory of a name of the top level.
@@ -153,38 +222,35 @@ func openat(dir int, name string, flags int, mode uint32) (int, error) {
 
 // openLeaf opens a regular file and checks that it is one: O_NONBLOCK keeps a
 // FIFO from holding us up, O_NOFOLLOW a link from leading away.
-func (t *tree) openLeaf(name string, flags int, mode uint32) (f *os.File, st unix.Stat_t, err error) {
+func (t *tree) openLeaf(name string, flags int, mode uint32) (f *sizedFile, err error) {
 	err = t.at(name, func(dir int, leaf string) error {
-		f, st, err = openRegular(dir, leaf, name, flags, mode)
+		f, err = openRegular(dir, leaf, name, flags, mode)
 		return err
 	})
-	return f, st, err
+	return f, err
 }
 
-func openRegular(dir int, leaf, name string, flags int, mode uint32) (*os.File, unix.Stat_t, error) {
-	var st unix.Stat_t
+func openRegular(dir int, leaf, name string, flags int, mode uint32) (*sizedFile, error) {
 	if flags&unix.O_RDWR == 0 {
 		flags |= unix.O_NONBLOCK // to read and write a FIFO is opened at once
 	}
 	fd, err := openat(dir, leaf, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NOCTTY, mode)
 	if err != nil {
 		if errors.Is(err, unix.ELOOP) {
-			return nil, st, pathError("open", name, errors.New("is a symbolic link"))
+			return nil, pathError("open", name, errors.New("is a symbolic link"))
 		}
-		return nil, st, pathError("open", name, err)
+		return nil, pathError("open", name, err)
 	}
-	if err := unix.Fstat(fd, &st); err != nil {
-		unix.Close(fd)
-		return nil, st, pathError("stat", name, err)
+	f := &sizedFile{handle: handle{name: name, fd: fd}}
+	if err := f.Restat(&f.st); err != nil {
+		f.Close()
+		return nil, err
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		unix.Close(fd)
-		return nil, st, pathError("open", name, errors.New("is not a regular file"))
+	if f.st.Mode&unix.S_IFMT != unix.S_IFREG {
+		f.Close()
+		return nil, pathError("open", name, errors.New("is not a regular file"))
 	}
-	if flags&unix.O_NONBLOCK != 0 {
-		unix.FcntlInt(uintptr(fd), unix.F_SETFL, 0) // it has served; os.File would ask epoll about it
-	}
-	return os.NewFile(uintptr(fd), name), st, nil
+	return f, nil
 }
 
 func (t *tree) lstat(name string) (Stat, error) {
@@ -198,7 +264,38 @@ func (t *tree) lstat(name string) (Stat, error) {
 	return infoOf(path.Base(name), &st), err
 }
 
-// names lists a directory.
+// lstats is lstat for many names of one directory. Where they are very many, several look at once.
+func (t *tree) lstats(dir string, names []string) (stats []Stat, errs []error) {
+	stats, errs = make([]Stat, len(names)), make([]error, len(names))
+	p, err := t.enter(dir)
+	if err != nil {
+		for i := range errs {
+			errs[i] = err
+		}
+		return stats, errs
+	}
+	defer t.leave(p)
+	const share = 500 // what is worth a goroutine
+	var looking sync.WaitGroup
+	parts := min(runtime.GOMAXPROCS(0), 1+len(names)/share)
+	for part := range parts {
+		from, to := part*len(names)/parts, (part+1)*len(names)/parts
+		looking.Go(func() {
+			var st unix.Stat_t
+			for i := from; i < to; i++ {
+				if err := unix.Fstatat(p.fd, names[i], &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+					errs[i] = pathError("stat", join(dir, names[i]), err)
+				}
+				stats[i] = infoOf(names[i], &st)
+			}
+		})
+	}
+	looking.Wait()
+	return stats, errs
+}
+
+// names lists a directory. It is opened anew, and what is looked up next is looked up in it, also if
+// another one had the name before.
 func (t *tree) names(name string) ([]string, error) {
 	t.mu.Lock()
 	fd, err := t.openDir(name, unix.O_RDONLY)
@@ -211,6 +308,14 @@ func (t *tree) names(name string) ([]string, error) {
 	names, err := f.Readdirnames(-1)
 	if err != nil {
 		return nil, pathError("list", name, err)
+	}
+	if name != "." && t.links[name] == nil {
+		if fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+			return nil, pathError("list", name, err)
+		}
+		t.mu.Lock()
+		t.keep(name, fd)
+		t.mu.Unlock()
 	}
 	return names, nil
 }

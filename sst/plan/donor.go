@@ -97,7 +97,27 @@ func (r *Refusal) Hint() string { return r.hint }
 // with base. nil means all five, as our own joiner and the stock one have them; the
 // tunnel script has two. It walks everything that will be sent.
 func Donor(ctx context.Context, p Places, base string, modules []string) (*Plan, error) {
-	d := &donor{ctx: ctx, p: p, base: base, modules: modules, plan: &Plan{}}
+	return newDonor(ctx, p, base, modules).make()
+}
+
+// Again makes the plan anew for a joiner that has all modules. It only looks for what there is and
+// whether that can be sent: the files are not counted, and the totals are those of p. There may
+// be very many, and tables are locked meanwhile.
+func (p *Plan) Again(ctx context.Context, places Places, base string) (*Plan, error) {
+	d := newDonor(ctx, places, base, nil)
+	d.uncounted = true
+	now, err := d.make()
+	if err == nil {
+		now.Total = p.Total
+	}
+	return now, err
+}
+
+func newDonor(ctx context.Context, p Places, base string, modules []string) *donor {
+	return &donor{ctx: ctx, p: p, base: base, modules: modules, plan: &Plan{}, user: uint32(os.Geteuid())}
+}
+
+func (d *donor) make() (*Plan, error) {
 	if err := d.readTop(); err != nil {
 		return nil, err
 	}
@@ -127,6 +147,9 @@ type donor struct {
 	modules []string
 	plan    *Plan
 	reasons []string
+	user    uint32 // whose files may be read if their owner may
+
+	uncounted bool // nobody asks for lengths
 
 	names    []string // databases
 	branches []branch

@@ -76,16 +76,17 @@ func (d *donor) isLink(name string) bool {
 func (d *donor) files(r Root) (Total, error) {
 	var sum Total
 	dir := d.p.Dir(r)
-	entries, err := os.ReadDir(dir)
+	in, entries, err := list(dir)
 	if err != nil {
 		return sum, fmt.Errorf("list %s: %w", r.Key(), err)
 	}
+	defer in.Close()
 	globs := d.p.globs(r)
 	for _, e := range entries {
 		if e.IsDir() || !matches(globs, e.Name()) && !d.isSystemFile(r, e.Name()) {
 			continue
 		}
-		total, err := d.file(filepath.Join(dir, e.Name()), e)
+		total, err := d.file(in, dir, e)
 		if err != nil {
 			return sum, err
 		}

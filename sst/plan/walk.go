@@ -5,11 +5,9 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,7 +19,7 @@ func (d *donor) walk(dir, rel string) (Total, error) {
 	if d.ctx.Err() != nil {
 		return sum, context.Cause(d.ctx)
 	}
-	entries, err := os.ReadDir(dir)
+	in, entries, err := list(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return sum, nil // dropped meanwhile
 	}
@@ -29,20 +27,20 @@ func (d *donor) walk(dir, rel string) (Total, error) {
 		d.refuse("%v", err)
 		return sum, nil
 	}
+	defer in.Close()
 	for _, e := range entries {
-		file, name := filepath.Join(dir, e.Name()), path.Join(rel, e.Name())
 		var total Total
 		switch {
-		case cutsOut(d.cuts, name, e.IsDir()):
+		case len(d.cuts) > 0 && cutsOut(d.cuts, rel+"/"+e.Name(), e.IsDir()):
 			continue
 		case e.IsDir():
-			total, err = d.walk(file, name)
+			total, err = d.walk(filepath.Join(dir, e.Name()), rel+"/"+e.Name())
 		case e.Type()&fs.ModeSymlink != 0:
-			d.tableLink(file)
+			d.tableLink(filepath.Join(dir, e.Name()))
 		case strings.HasSuffix(e.Name(), ".isl"):
-			d.isl(file, e)
+			d.isl(filepath.Join(dir, e.Name()), e)
 		default:
-			total, err = d.file(file, e)
+			total, err = d.file(in, dir, e)
 		}
 		if err != nil {
 			return sum, err
@@ -52,26 +50,40 @@ func (d *donor) walk(dir, rel string) (Total, error) {
 	return sum, nil
 }
 
-// file counts one file. One that went away meanwhile counts nothing.
-func (d *donor) file(file string, e fs.DirEntry) (Total, error) {
-	if !e.Type().IsRegular() {
+// list opens and lists a directory.
+func list(dir string) (*os.File, []fs.DirEntry, error) {
+	in, err := os.Open(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	entries, err := in.ReadDir(-1)
+	if err != nil {
+		in.Close()
+		return nil, nil, err
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return in, entries, nil
+}
+
+// file counts one file of the directory in, which is dir. One that went away meanwhile counts nothing.
+func (d *donor) file(in *os.File, dir string, e fs.DirEntry) (Total, error) {
+	if !e.Type().IsRegular() || d.uncounted {
 		return Total{}, nil
 	}
-	info, err := e.Info()
+	var st unix.Stat_t
+	err := unix.Fstatat(int(in.Fd()), e.Name(), &st, unix.AT_SYMLINK_NOFOLLOW)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Total{}, nil
 	}
 	if err != nil {
-		return Total{}, err
+		return Total{}, &fs.PathError{Op: "lstat", Path: filepath.Join(dir, e.Name()), Err: err}
 	}
-	if err := unix.Faccessat(unix.AT_FDCWD, file, unix.R_OK, unix.AT_EACCESS); errors.Is(err, unix.EACCES) {
-		d.refuse("%s may not be read by the user that mariadbd runs as", file)
+	if st.Uid != d.user || st.Mode&unix.S_IRUSR == 0 {
+		if err := unix.Faccessat(int(in.Fd()), e.Name(), unix.R_OK, unix.AT_EACCESS); errors.Is(err, unix.EACCES) {
+			d.refuse("%s may not be read by the user that mariadbd runs as", filepath.Join(dir, e.Name()))
+		}
 	}
-	t := Total{Files: 1, Size: info.Size(), Allocated: info.Size()}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		t.Allocated = st.Blocks * 512
-	}
-	return t, nil
+	return Total{Files: 1, Size: st.Size, Allocated: st.Blocks * 512}, nil
 }
 
 // linkedTables are the files that DATA DIRECTORY and INDEX DIRECTORY put elsewhere.

@@ -86,30 +86,51 @@ func stampOf(st *unix.Stat_t) Stamp {
 }
 
 // FromOS makes a Source of an open file, which it then owns.
-func FromOS(f *os.File) Source { return &osSource{File: f} }
+func FromOS(f *os.File) Source { return osSource{f} }
+
+// A treeFile is what transfer.DirSource.Open gives for a file of the file system.
+type treeFile interface {
+	transfer.SourceFile
+	Opened() *unix.Stat_t
+	Restat(*unix.Stat_t) error
+	Descriptor() int
+}
 
 // FromSource makes a Source of what transfer.DirSource.Open gave: a file of the
 // file system. It then owns f, also after an error.
 func FromSource(f transfer.SourceFile) (Source, error) {
-	if o, ok := f.(interface {
-		OS() (*os.File, *unix.Stat_t)
-	}); ok {
-		file, st := o.OS()
-		return &osSource{File: file, opened: stampOf(st), known: true}, nil
+	if t, ok := f.(treeFile); ok {
+		return &treeSource{treeFile: t, fresh: true}, nil
 	}
 	return nil, errors.Join(errors.New("not a file of a file system: it has no stamps"), f.Close())
 }
 
-type osSource struct {
-	*os.File
-	opened Stamp
-	known  bool // opened is good for the first Stat, just after the file was opened
+type treeSource struct {
+	treeFile
+	fresh bool // the file has just been opened, and nobody has asked
 }
 
-func (s *osSource) Stat() (Stamp, error) {
-	if s.known {
-		s.known = false
-		return s.opened, nil
+func (s *treeSource) Stat() (Stamp, error) {
+	if s.fresh {
+		s.fresh = false
+		return stampOf(s.Opened()), nil
 	}
-	return StampOf(s.File)
+	var st unix.Stat_t
+	if err := s.Restat(&st); err != nil {
+		return Stamp{}, err
+	}
+	return stampOf(&st), nil
+}
+
+type osSource struct{ *os.File }
+
+func (s osSource) Stat() (Stamp, error) { return StampOf(s.File) }
+
+// Descriptor is the file's, until it is closed.
+func (s osSource) Descriptor() int { return int(s.Fd()) }
+
+// Size is its length in bytes, 0 if that cannot be found out.
+func (s osSource) Size() int64 {
+	st, _ := s.Stat()
+	return st.Size
 }

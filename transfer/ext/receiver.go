@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"wsrep_sst_rsync_tunnel/transfer"
 )
@@ -28,6 +30,7 @@ type Receiver struct {
 	mu     sync.Mutex
 	sender uint64 // whose streams these are
 	slots  [maxSlots]*session
+	taken  atomic.Int32 // of the slots
 	files  [256]map[string]*rfile
 	open   int // rfiles in files
 	fatal  error
@@ -94,6 +97,7 @@ func (r *Receiver) enter(o open, s *session) error {
 				r.closeFiles()
 			}
 			r.sender, r.slots[o.slot], s.slot = o.sender, s, int(o.slot)
+			r.taken.Add(1)
 			r.Memory.adopt(o.seed)
 			s.hasher = r.Memory.hash()
 			r.mu.Unlock()
@@ -128,8 +132,12 @@ func (r *Receiver) leave(s *session) {
 	defer r.mu.Unlock()
 	if s.slot >= 0 && r.slots[s.slot] == s {
 		r.slots[s.slot] = nil
+		r.taken.Add(-1)
 	}
 }
+
+// crowded says that there are as many streams as processors (of the cgroup, which the runtime follows).
+func (r *Receiver) crowded() bool { return int(r.taken.Load()) >= runtime.GOMAXPROCS(0) }
 
 // Close closes what files are still open. No Serve may be running.
 func (r *Receiver) Close() error {

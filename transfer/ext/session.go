@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"wsrep_sst_rsync_tunnel/transfer"
@@ -13,7 +14,8 @@ import (
 
 // A session is one stream at the joiner. One goroutine reads (and decrypts) batches, one
 // takes them apart, hashes and writes; a third answers SUMS, so that reading old files does
-// not hold up the new.
+// not hold up the new. Where there are as many streams as processors the first does the work of the
+// second, too: what it has just decrypted is still in its cache, and nobody has to be woken.
 type session struct {
 	r      *Receiver
 	conn   net.Conn
@@ -21,6 +23,8 @@ type session struct {
 	hasher hasher
 
 	in     chan *inBatch
+	queued atomic.Int32 // batches on their way to the second goroutine, or with it
+	err    error        // why batches are not done any more; of who works
 	head   [headSize]byte
 	gone   chan struct{} // Serve has returned
 	quiet  chan struct{} // nothing is written any more
@@ -119,19 +123,25 @@ func (s *session) serve() error {
 		return s.reason(err)
 	}
 	s.deadline(s.conn.SetReadDeadline, 0)
-	var workErr error
-	work.Go(func() { workErr = s.work(first) })
+	s.queued.Store(1)
+	work.Go(func() { s.work(first) })
 	for {
 		var b *inBatch
 		if b, err = s.read(); err != nil {
 			break
 		}
+		if s.queued.Load() == 0 && s.r.crowded() {
+			s.do(b)
+			continue
+		}
+		s.queued.Add(1)
 		s.in <- b
 	}
 	close(s.in)
 	work.Wait()
-	if workErr != nil {
-		return workErr
+	s.finish()
+	if s.err != nil {
+		return s.err
 	}
 	if err == io.EOF {
 		return nil
@@ -166,23 +176,31 @@ func (s *session) read() (*inBatch, error) {
 	return b, nil
 }
 
-// work does what the batches say. After an error it goes on taking them, for the donor
-// to read why.
-func (s *session) work(first *inBatch) error {
-	err := s.begin(first)
+// work does the batches that are queued.
+func (s *session) work(first *inBatch) {
+	if s.err = s.begin(first); s.err != nil {
+		s.failed(s.err)
+	}
 	inBatches.Put(first)
-	if err != nil {
-		s.failed(err)
-	}
+	s.queued.Add(-1)
 	for b := range s.in {
-		if err == nil {
-			err = s.batch(b.bytes(), b.flags)
-			if err != nil {
-				s.failed(err)
-			}
-		}
-		inBatches.Put(b)
+		s.do(b)
+		s.queued.Add(-1)
 	}
+}
+
+// do does what a batch says. After an error it drops them: the donor has to read why.
+func (s *session) do(b *inBatch) {
+	if s.err == nil {
+		if s.err = s.batch(b.bytes(), b.flags); s.err != nil {
+			s.failed(s.err)
+		}
+	}
+	inBatches.Put(b)
+}
+
+// finish ends what the batches began.
+func (s *session) finish() {
 	if s.sums != nil {
 		close(s.sums)
 		s.sumsDone.Wait()
@@ -190,7 +208,6 @@ func (s *session) work(first *inBatch) error {
 	for _, h := range s.handles {
 		s.r.release(h.f, false)
 	}
-	return err
 }
 
 // failed ends the stream because of err. If that ends the whole transfer, the donor gets

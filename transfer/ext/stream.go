@@ -51,8 +51,9 @@ type sentRange struct {
 }
 
 // An outBatch is being filled up to n. It begins where it does so that the content of a DATA
-// that comes first lies at the begin of a page: the kernel copies that far faster, and it is what
-// all but the first DATA of a big file are.
+// that comes first lies at the begin of a page, as of all but the first DATA of a big file. Reading 64 MiB
+// from tmpfs there took 12.5 ms of processor time at best, elsewhere 16 to 17; the medians of 15 did
+// not differ on a busy machine. So it is worth these constants, and no more.
 type outBatch struct {
 	buf [outStart + headSize + batchSize]byte
 	n   int
