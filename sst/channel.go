@@ -15,6 +15,8 @@ type link interface {
 	// Own tells that a hello follows. In the clear it never does.
 	Own() bool
 	Peer() tls.Peer
+	// Flow tells what held up its sending.
+	Flow() tls.Flow
 	// Explain puts the error that ended the use of the link into better words.
 	Explain(error) error
 }

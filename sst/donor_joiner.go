@@ -92,7 +92,12 @@ func (d *donor) controlled(ctx context.Context, conn link, f func(context.Contex
 }
 
 func (d *donor) newControl(conn link) *control {
-	return newControl(conn, "joiner "+peerName(d.joiner), d.settings.Silence)
+	c := newControl(conn, "joiner "+peerName(d.joiner), d.settings.Silence)
+	c.measure = func(n *notice) {
+		now := d.passing.at()
+		n.Round, n.Locked, n.Done, n.Total = now.round, !now.locked.IsZero(), now.done, now.total
+	}
+	return c
 }
 
 // watchJoiner runs the control connection, and those that take its place, until ctx
@@ -191,7 +196,7 @@ func (d *donor) dialWith(ctx context.Context, h hello) (link, error) {
 	if d.limit != nil {
 		conn = newLimitedLink(conn, d.limit)
 	}
-	return countedLink{conn, &d.moved}, nil
+	return d.flows.link(conn), nil
 }
 
 func (d *donor) dialRaw(ctx context.Context) (link, error) {

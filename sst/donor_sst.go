@@ -6,16 +6,21 @@ import (
 	"time"
 
 	"wsrep_sst_rsync_tunnel/sst/status"
+	"wsrep_sst_rsync_tunnel/tls"
 )
 
 // sst is the whole of an SST from the moment that the joiner is known.
 func (d *donor) sst(ctx context.Context) error {
-	began := time.Now()
+	began, cpu := time.Now(), cpuTime()
+	d.began = began
+	d.status.Change(func(r *status.Run) { r.Total = d.plan.Total.Size })
+	stop := func() {}
+	defer func() { stop() }()
 	var c *copier
 	if d.ranges {
 		c = newCopier(d)
 		defer c.close()
-		defer d.sayProgress(ctx)()
+		stop = d.sayProgress(ctx)
 		end := d.stage("Donor-Precopy")
 		err := c.beforeLock(ctx)
 		end()
@@ -40,14 +45,17 @@ func (d *donor) sst(ctx context.Context) error {
 		return err
 	}
 	now := time.Now()
-	sum := summary{waited: locked.Sub(asked), copied: now.Sub(locked), whole: now.Sub(began), sent: d.sent.Load(), locked: d.sent.Load() - before}
+	sum := summary{waited: locked.Sub(asked), copied: now.Sub(locked), whole: now.Sub(began), sent: d.sent.Load(), locked: d.sent.Load() - before, use: d.used(began, cpu)}
 	if c != nil {
 		sum.rounds = c.rounds
 	}
-	if err := d.sendLast(ctx, p, sum.String()); err != nil {
+	err = d.sendLast(ctx, p, sum.String())
+	stop() // what mariadbd is told after done, it does not read
+	if err != nil {
 		return err
 	}
 	d.infof("to %s: %s", peerName(d.joiner), sum)
+	d.infof("joiner %s; %d connections", credentials(d.joiner), d.made.Load())
 	return d.done(p)
 }
 
@@ -95,17 +103,23 @@ func (d *donor) underLock(ctx context.Context, c *copier, stamped time.Time) (er
 // holds notes whether the tables are locked, which makes us less patient.
 func (d *donor) holds(locked bool) {
 	d.locked.Store(locked)
+	d.passing.lock(locked)
 	d.status.Change(func(r *status.Run) {
 		r.Locked = time.Time{}
 		if locked {
 			r.Locked = time.Now()
 		}
 	})
-	if c := d.control.Load(); c != nil && locked {
-		c.hurry(d.settings.SilenceLocked)
-	} else if c != nil {
-		c.hurry(d.settings.Silence)
+	c := d.control.Load()
+	if c == nil {
+		return
 	}
+	silence := d.settings.Silence
+	if locked {
+		silence = d.settings.SilenceLocked
+	}
+	c.hurry(silence)
+	c.tell(c.said()) // with the figures as they are now
 }
 
 // sendLast sends the magic file. The joiner ends when it is there, so a connection that
@@ -130,6 +144,7 @@ type summary struct {
 	waited, copied, whole time.Duration
 	sent, locked          int64 // bytes of content
 	rounds                int
+	use                   use
 }
 
 func (s summary) String() string {
@@ -140,6 +155,19 @@ func (s summary) String() string {
 	case 1:
 		rounds = "in 1 round, "
 	}
-	return fmt.Sprintf("waited %.2f s for the server to lock and flush its tables, copied for %.2f s under its lock, of %.1f s; sent %s %s%s of it under the lock",
-		s.waited.Seconds(), s.copied.Seconds(), s.whole.Seconds(), bytesText(s.sent), rounds, bytesText(s.locked))
+	return fmt.Sprintf("waited %.2f s for the server to lock and flush its tables, copied for %.2f s under its lock, of %.1f s; sent %s %s%s of it under the lock, %s; %s",
+		s.waited.Seconds(), s.copied.Seconds(), s.whole.Seconds(), bytesText(s.sent), rounds, bytesText(s.locked), rateText(s.sent, s.whole-s.waited), s.use.boundBy())
+}
+
+// credentials say who a peer has shown himself to be, and how what he sends is kept
+// secret.
+func credentials(p tls.Peer) string {
+	if p.Cipher == "" {
+		return p.Addr + ", " + p.Version
+	}
+	text := fmt.Sprintf("%s, %s, %s", p.Addr, p.Version, p.Cipher)
+	if p.Fingerprint == "" {
+		return text + ", without a certificate"
+	}
+	return fmt.Sprintf("%s, certificate %s, serial %s, SHA-256 %s", text, p.Subject, p.Serial, p.Fingerprint)
 }

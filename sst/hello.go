@@ -78,6 +78,12 @@ type notice struct {
 	Error string `json:"error,omitempty"` // why the sender gives up
 	// Complete is the joiner's last notice: everything has arrived, and it leaves.
 	Complete bool `json:"complete,omitempty"`
+	// The pass that a donor is at: Done of Total bytes of files, in a round before the
+	// lock or, with Locked, while its tables are.
+	Round  int   `json:"round,omitempty"`
+	Locked bool  `json:"locked,omitempty"`
+	Done   int64 `json:"done_bytes,omitempty"`
+	Total  int64 `json:"total_bytes,omitempty"`
 }
 
 func (h hello) line() ([]byte, error) {
@@ -139,6 +145,10 @@ func parseNotice(line []byte) (notice, error) {
 	if err := json.Unmarshal(line, &n); err != nil {
 		return notice{}, fmt.Errorf("notice of the other side: %w", err)
 	}
+	if n.Round < 0 || n.Done < 0 || n.Total < 0 {
+		return notice{}, errors.New("notice of the other side: a size is negative")
+	}
+	n.Done = min(n.Done, n.Total)
 	n.State, n.Error = plain(n.State), plain(n.Error)
 	return n, nil
 }

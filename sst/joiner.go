@@ -40,8 +40,8 @@ type joiner struct {
 	received atomic.Int64    // bytes of files
 	receiver ext.Receiver    // of the streams
 	memory   *ext.Memory     // of what they brought
-	moved    atomic.Int64    // bytes on the data connections
-	expected atomic.Int64    // bytes that a donor of ours announced; 0: none did
+	flows    flows           // of the data connections
+	followed followed        // what a donor of ours is at
 
 	// Memory for the file lists of all sessions together: of the donor's, and of those
 	// that where no certificate is demanded may be anybody's.
@@ -61,6 +61,7 @@ func newJoiner(r *run) *joiner {
 	j := &joiner{
 		run: r, grastate: newGrastate(r.args.Datadir),
 		lists: flist.NewPool(flist.DefaultMaxBytes), guestLists: flist.NewPool(guestListBytes),
+		followed: followed{news: make(chan struct{}, 1)},
 	}
 	r.count = j.received.Load
 	return j
@@ -138,7 +139,10 @@ func (j *joiner) do(ctx context.Context) error {
 		j.infof("received %s from %s", amount(j.received.Load(), time.Since(j.intake.since())), j.intake.donor())
 		if s := j.summary.Load(); s != nil {
 			j.infof("the donor has %s", *s)
+		} else {
+			j.say(j.flows.boundBy())
 		}
+		j.say(j.intake.account())
 	}
 	j.infof("Galera co-ords from recovery: %s", p)
 	if err := j.out.Position(p.String()); err != nil {

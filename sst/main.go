@@ -36,7 +36,10 @@ const Version = "0.1.0"
 // Main runs the SST that mariadbd asks for with argv and returns the exit status.
 // The environment is os.Environ's form.
 func Main(argv, environ []string, stdin, stdout, stderr *os.File) int {
-	patient := report.NewPatient(stderr, report.LostLine)
+	patient, live := report.NewPatient(stderr, report.LostLine), (func(string))(nil)
+	if terminal := report.OpenTerminal(stderr); terminal != nil {
+		patient, live = report.NewPatient(terminal, report.LostLine), terminal.Line
+	}
 	defer patient.Flush(lastWords)
 	log := report.NewLog(patient, nil)
 	args, err := ParseArgs(argv)
@@ -50,7 +53,7 @@ func Main(argv, environ []string, stdin, stdout, stderr *os.File) int {
 	}
 	r := &run{
 		args: args, environ: environ, stdin: stdin, log: log,
-		out: report.NewDialogue(stdout, limit), watch: newServerWatch(), kernel: confine.Linux(), seams: realSeams(),
+		out: report.NewDialogue(stdout, limit), watch: newServerWatch(), kernel: confine.Linux(), seams: realSeams(), live: live,
 	}
 	return r.exitStatus()
 }
@@ -90,6 +93,8 @@ type run struct {
 	settings *Settings
 	root     *os.Root // the data directory
 	confined bool     // landlock is in force
+
+	live func(string) // shows the line of a terminal; nil: there is none
 
 	status *status.Recorder // nil: none is kept
 	count  func() int64     // bytes of files so far
@@ -196,6 +201,14 @@ func (r *run) lookupEnv(name string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// tellServer tells mariadbd how far we are. It asks for that with --progress 1, which
+// servers have that understand it.
+func (r *run) tellServer(p pass) {
+	if p.total > 0 {
+		_ = r.out.Progress(p.total, p.done) // a stdout that is closed shows with the next line that counts
+	}
 }
 
 func (r *run) say(text string) { r.log.Say(report.Info, text) }

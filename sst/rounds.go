@@ -2,6 +2,7 @@ package sst
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"wsrep_sst_rsync_tunnel/sst/status"
@@ -32,7 +33,6 @@ func (c *copier) beforeLock(ctx context.Context) error {
 	case c.settings.RejectsQueries:
 		c.infof("nothing is copied before the lock: wsrep_sst_donor_rejects_queries is on, so nobody is served meanwhile")
 	default:
-		c.tell(status.Transferring, "copying while the tables are in use")
 		return c.preCopy(ctx)
 	}
 	return nil
@@ -81,6 +81,8 @@ func (c *copier) round(ctx context.Context, now *census, due []*counted) (tally,
 	if err := c.bring(ctx, now); err != nil {
 		return tally{}, err
 	}
+	c.passing.enter(c.rounds+1, bytesOf(due), c.read.Load)
+	c.tell(status.Transferring, fmt.Sprintf("copying while the tables are in use, round %d", c.rounds+1))
 	g := c.polite.Load()
 	c.cache.refill()
 	t, missing, err := c.send(ctx, due, func(f *counted, s ext.Source) ext.Source {
