@@ -90,6 +90,9 @@ func (r *run) loadChannel(role tls.Role, auth remoteAuth) (channel, error) {
 		r.infof("Using stunnel for SSL encryption: CA: '%s', CAPATH='%s', ssl-mode='%s' (in its place, the TLS of this program: nothing is started)",
 			c.CA, c.CAPath, c.Mode)
 	}
+	if err := r.hand.secured(ch.Verifies()); err != nil {
+		return nil, err
+	}
 	r.say(ch.Describe())
 	for _, w := range ch.Warnings() {
 		r.warn(w)

@@ -26,12 +26,18 @@ func (d *donor) connected(ctx context.Context, f func(context.Context) error) er
 	defer conn.Close()
 	if !conn.Own() {
 		d.infof("joiner %s connected: plain rsync, as with a script; %s", peerName(d.joiner), conn.Peer().Version)
+		if err := d.hand.admits(false); err != nil {
+			return err
+		}
 		d.bundles = true
 		return d.offered(ctx, conn, f)
 	}
 	ours := d.ourTraits(ctx)
 	theirs, err := d.greet(ctx, conn, hello{Control: true, Need: d.plan.Total.Allocated, Needs: d.plan.Needs(), Traits: ours})
 	if err != nil {
+		return err
+	}
+	if err := d.hand.admits(theirs.ByHand); err != nil {
 		return err
 	}
 	if theirs.Sessions > 0 {

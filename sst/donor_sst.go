@@ -62,6 +62,10 @@ func (d *donor) sst(ctx context.Context) error {
 // lock asks mariadbd for its lock, and waits for it. stamped is when it came, on the
 // clock that stamps files.
 func (d *donor) lock(ctx context.Context) (p position, stamped time.Time, err error) {
+	if d.hand != nil { // it is stopped, or locked, and since when nobody tells
+		d.holds(true)
+		return d.hand.position(), time.Time{}, nil
+	}
 	asked := time.Now()
 	if err := d.out.FlushTables(); err != nil {
 		return position{}, stamped, fail(exitPipe, err)
@@ -126,7 +130,11 @@ func (d *donor) holds(locked bool) {
 // breaks after that is as good as one that does not.
 func (d *donor) sendLast(ctx context.Context, p position, summary string) error {
 	err := d.again(ctx, func(ctx context.Context) error {
-		conn, err := d.dialWith(ctx, hello{Summary: summary})
+		h := hello{Summary: summary}
+		if d.hand != nil {
+			h.Replica = d.hand.replica
+		}
+		conn, err := d.dialWith(ctx, h)
 		if err == nil {
 			defer conn.Close()
 			err = d.sendMagic(ctx, conn, p)

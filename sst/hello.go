@@ -52,6 +52,11 @@ type hello struct {
 	OldData bool `json:"old_data,omitempty"`
 	// Summary is what the donor's log says at its end (donor, with the magic file).
 	Summary string `json:"summary,omitempty"`
+	// ByHand: a person started the joiner, and it may have data of a server that is in no
+	// cluster.
+	ByHand bool `json:"by_hand,omitempty"`
+	// Replica is where a replica made from the data begins (donor, with the magic file).
+	Replica *ReplicaPosition `json:"replica,omitempty"`
 	// Need is what the donor will send, in allocated blocks, all roots together,
 	// and Needs the same for each module ("" is the data directory).
 	Need  int64            `json:"need_bytes,omitempty"`
@@ -137,6 +142,12 @@ func parseHello(line []byte, role string) (hello, error) {
 		}
 	}
 	h.Version, h.Refused, h.Summary = plain(h.Version), plain(h.Refused), plain(h.Summary)
+	if r := h.Replica; r != nil {
+		if r.Pos < 0 || strings.Trim(r.GTID, "0123456789-,") != "" {
+			return hello{}, errors.New("hello of the other side: the position for replicas is none")
+		}
+		r.File = plain(r.File)
+	}
 	return h, nil
 }
 

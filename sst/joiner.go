@@ -54,7 +54,8 @@ type joiner struct {
 	checked  bool          // space and grastate.dat are as they must be
 	oldData  bool          // there was data when we started
 	contact  contact
-	summary  atomic.Pointer[string] // the donor's last words
+	summary  atomic.Pointer[string]          // the donor's last words
+	replica  atomic.Pointer[ReplicaPosition] // where its own server stands; nil: it does not say
 }
 
 func newJoiner(r *run) *joiner {
@@ -105,7 +106,7 @@ const outliveLimit = 30 * time.Second
 // the abort is left to the report as long as one can be expected: a donor has come,
 // and has not been told that all is well.
 func (j *joiner) outlive(ctx context.Context) {
-	if ctx.Err() != nil || j.intake == nil || !j.intake.begun() || j.intake.closing() {
+	if ctx.Err() != nil || j.hand != nil || j.intake == nil || !j.intake.begun() || j.intake.closing() {
 		return
 	}
 	j.infof("waiting for mariadbd to end, at most %v: the donor reports the failure to the cluster", outliveLimit)
@@ -143,6 +144,9 @@ func (j *joiner) do(ctx context.Context) error {
 			j.say(j.flows.boundBy())
 		}
 		j.say(j.intake.account())
+	}
+	if j.hand != nil {
+		j.hand.note(p, j.replica.Load())
 	}
 	j.infof("Galera co-ords from recovery: %s", p)
 	if err := j.out.Position(p.String()); err != nil {

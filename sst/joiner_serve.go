@@ -185,12 +185,16 @@ func (j *joiner) connection(ctx context.Context, conn *arrived) error {
 	if h.Summary != "" {
 		j.summary.Store(&h.Summary)
 	}
+	if h.Replica != nil {
+		j.replica.Store(h.Replica)
+	}
 	return j.session(ctx, conn)
 }
 
 func (j *joiner) hello() hello {
 	return hello{
 		Version: Version, Capabilities: capabilities(), Role: "joiner", PageSize: j.settings.PageSize, Sessions: cap(j.children), OldData: j.oldData,
+		ByHand: j.hand != nil,
 	}
 }
 

@@ -28,6 +28,7 @@ const (
 // beforeLock runs the rounds, unless there is nothing to be gained by them.
 func (c *copier) beforeLock(ctx context.Context) error {
 	switch {
+	case c.hand != nil: // nobody writes
 	case !c.settings.Precopy:
 		c.infof("nothing is copied before the lock: precopy=off")
 	case c.settings.RejectsQueries:
