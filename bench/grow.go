@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"wsrep_sst_rsync_tunnel/bench/mariadbd"
+	"wsrep_sst_rsync_tunnel/bench/picture"
 )
 
 // A Growth is what ours does with more and more data and connections.
@@ -134,10 +135,11 @@ func (g *Growth) JSON(w io.Writer) error {
 
 // SVG draws seconds for a GiB.
 func (g *Growth) SVG(w io.Writer) error {
-	var bars []bar
+	var bars []picture.Bar
 	for _, p := range g.Points {
 		label := fmt.Sprintf("%.2f GiB, %d connections", float64(p.Bytes)/gib, p.Connections)
-		bars = append(bars, bar{label, p.PerGiB, fmt.Sprintf("%.2f s/GiB, peak %.0f + %.0f MiB", p.PerGiB, p.DonorPeak, p.JoinerPeak), kindOwn})
+		text := fmt.Sprintf("%.2f s/GiB, peak %.0f + %.0f MiB", p.PerGiB, p.DonorPeak, p.JoinerPeak)
+		bars = append(bars, picture.Bar{Label: label, Value: p.PerGiB, Text: text, Colour: colours[kindOwn]})
 	}
-	return chart(w, fmt.Sprintf("seconds for a GiB, %s, %d CPUs, medians of %d", g.Memory, g.CPUs, g.Rounds), bars)
+	return picture.Write(w, fmt.Sprintf("seconds for a GiB, %s, %d CPUs, medians of %d", g.Memory, g.CPUs, g.Rounds), bars, nil)
 }

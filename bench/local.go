@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"strconv"
@@ -15,6 +16,8 @@ import (
 
 	"wsrep_sst_rsync_tunnel/bench/lookalike"
 	"wsrep_sst_rsync_tunnel/bench/mariadbd"
+	"wsrep_sst_rsync_tunnel/bench/picture"
+	"wsrep_sst_rsync_tunnel/sst"
 )
 
 // local is a measurement on this host.
@@ -25,6 +28,8 @@ type local struct {
 	certs  *mariadbd.Certificates
 	bin    string
 	load   float64 // of the host, before
+
+	timeline []sst.ProgressLine // of our last SST
 	*progress
 }
 
@@ -206,11 +211,15 @@ func (b *local) contenders() []contender {
 // own runs the real roles, as mariadbd does. The time is from the donor's start until
 // it says continue: all files are with the joiner.
 func (b *local) own(ctx context.Context, to string) (s sample, err error) {
+	// The lines of the run before would be drawn, too.
+	if err := os.Remove(b.folder.Path("progress")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return s, err
+	}
 	donor, joiner := newMeter(), newMeter()
 	defer func() { s.donor, s.joiner = donor.close(), joiner.close() }()
 	side := func(name, dir string, m *meter) (*mariadbd.Side, error) {
 		side, err := mariadbd.NewSide(b.folder, mariadbd.SideOptions{
-			Name: name, Datadir: dir, Certificates: b.certs, Bin: b.bin, Grace: grace, SST: b.lines(),
+			Name: name, Datadir: dir, Certificates: b.certs, Bin: b.bin, Grace: grace, SST: append(b.lines(), "progress="+b.folder.Path("progress")),
 		})
 		if err == nil {
 			side.Meter = m
@@ -243,6 +252,7 @@ func (b *local) own(ctx context.Context, to string) (s sample, err error) {
 		}
 		return s, err
 	}
+	b.timeline = picture.ReadLines(b.folder.Path("progress"), "donor")
 	s.seconds = times.between(mariadbd.Asked, mariadbd.Copied).Seconds()
 	s.copying = times.between(mariadbd.Connected, mariadbd.Copied).Seconds()
 	s.ready = times.between(mariadbd.Started, mariadbd.Ready)

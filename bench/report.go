@@ -32,6 +32,8 @@ type Report struct {
 
 	Results []Result `json:"results"`
 	BoundBy string   `json:"bound_by"`
+
+	timeline []sst.ProgressLine // of our last SST
 }
 
 func (b *local) report(all []contender, samples [][]sample, missing []string) *Report {
@@ -45,6 +47,7 @@ func (b *local) report(all []contender, samples [][]sample, missing []string) *R
 	if b.Compress != "" {
 		r.Compress = b.Compress
 	}
+	r.timeline = b.timeline
 	for i, c := range all {
 		result := resultOf(c.name, c.kind, b.set.bytes, samples[i])
 		result.Missing = missing[i]

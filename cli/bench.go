@@ -12,25 +12,32 @@ import (
 )
 
 type benchCommand struct {
-	Dir      string     `placeholder:"DIR" help:"Copy this data instead of synthetic data. Nothing in it is changed."`
+	Dir      string     `placeholder:"DIR" help:"Copy this data, unchanged, instead of synthetic."`
 	MB       int        `name:"mb" default:"256" help:"How much synthetic data, in MiB."`
-	Files    int        `help:"In so many files of one length; without it a mixture."`
-	Threads  int        `help:"Connections; without it as many as there are CPUs."`
+	Files    int        `help:"In so many files of one length; else a mixture."`
+	Threads  int        `help:"Connections; else as many as there are CPUs."`
 	Compress string     `placeholder:"HOW" help:"off, zstd or auto."`
-	SST      []string   `name:"sst" sep:"none" placeholder:"KEY=VALUE" help:"A further line of the group [sst] for both roles, such as rlimit=10m."`
-	Link     bench.Link `placeholder:"RATE,DELAY" help:"Through a slow network, such as 20MB/s,40ms (round trip)."`
-	Runs     int        `default:"3" help:"Rounds, of which the medians are reported."`
-	Grow     bool       `help:"With 1/8, 1/4, 1/2 and all of --mb, and 1, 2 and 4 connections."`
-	Against  bool       `help:"Beside rsync, rsync with socat, rsync with stunnel, and cp."`
+	SST      []string   `name:"sst" sep:"none" placeholder:"KEY=VALUE" help:"A further line of [sst], such as rlimit=10m."`
+	Link     bench.Link `placeholder:"RATE,DELAY" help:"A slow network, as 20MB/s,40ms (round trip)."`
+	Runs     int        `default:"3" help:"Rounds, of which medians are reported."`
+	Grow     bool       `help:"1/8 to all of --mb, and 1, 2 and 4 connections."`
+	Against  bool       `help:"Beside rsync, with socat, with stunnel, and cp."`
 
-	Listen  optional `placeholder:"[ADDR]" help:"The receiving end of a measurement between two hosts. Nothing is written without --dir."`
-	Connect string   `placeholder:"HOST[:PORT]" help:"The sending end, to a host with bench --listen."`
-	Secret  string   `placeholder:"SECRET" env:"WSREP_SST_BENCH_SECRET" help:"What --listen has printed."`
-	Node    bool     `help:"With the certificates of this node's [sst] instead of a secret; on both hosts."`
-	serverFlags
+	Listen  optional `placeholder:"[ADDR]" help:"One of two hosts: receive; write only to --dir."`
+	Connect string   `placeholder:"HOST[:PORT]" help:"The other host: send to bench --listen."`
+	Secret  string   `placeholder:"SECRET" env:"WSREP_SST_BENCH_SECRET" help:"What --listen has printed; or environment:"`
+	Node    bool     `help:"This node's [sst], on both hosts, for a secret."`
+
+	DefaultsFile        *string `name:"defaults-file" hidden:"" placeholder:"FILE" help:"With --node: as mariadbd is started with."`
+	DefaultsExtraFile   *string `name:"defaults-extra-file" hidden:"" placeholder:"FILE" help:"With --node: as mariadbd is started with."`
+	DefaultsGroupSuffix *string `name:"defaults-group-suffix" hidden:"" placeholder:"SUFFIX" help:"With --node: as mariadbd is started with."`
 
 	JSON bool   `name:"json" help:"The report for programs."`
-	SVG  string `name:"svg" placeholder:"FILE" help:"Write a bar chart, too."`
+	SVG  string `name:"svg" placeholder:"FILE" help:"A chart of bars, and one SST over time."`
+}
+
+func (b benchCommand) defaults() mycnf.Args {
+	return serverFlags{b.DefaultsFile, b.DefaultsExtraFile, b.DefaultsGroupSuffix}.defaults()
 }
 
 // Run measures.

@@ -44,6 +44,8 @@ type commands struct {
 	Status    statusCommand    `cmd:"" help:"Tell what SST this node is at; for people and probes."`
 	Uninstall uninstallCommand `cmd:"" help:"Take them away and restore what was there."`
 	Config    configCommand    `cmd:"" help:"Print this node's settings, and where each came from."`
+	Receive   receiveCommand   `cmd:"" help:"Fill a data directory from send, to clone a server or seed a replica."`
+	Send      sendCommand      `cmd:"" help:"Send the data directory of a stopped or locked server to receive."`
 	Version   versionCommand   `cmd:"" help:"Print the version, and what was built into it."`
 	Man       manCommand       `cmd:"" help:"Print the man page, for man -l -."`
 
@@ -79,7 +81,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	parser, err := kong.New(&commands{}, kong.Name(program), kong.Description(description),
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { status = code }),
 		kong.Vars{"version": program + " " + sst.Version},
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}))
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}), kong.Help(fittingHelp))
 	if err != nil {
 		return complain(stderr, err, exitFailed)
 	}
@@ -105,6 +107,15 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		err = fmt.Errorf("ended: %w", context.Cause(ctx))
 	}
 	return complain(stderr, err, exitFailed)
+}
+
+// fittingHelp leaves out the flags that all commands have, so that each command's help
+// fits a screen: who reads it knows the one, and there is a command for the other.
+func fittingHelp(o kong.HelpOptions, ctx *kong.Context) error {
+	for _, f := range ctx.Model.Flags {
+		f.Hidden = true
+	}
+	return kong.DefaultHelpPrinter(o, ctx)
 }
 
 // complain says what went wrong and gives the status back.

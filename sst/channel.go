@@ -15,6 +15,8 @@ type link interface {
 	// Own tells that a hello follows. In the clear it never does.
 	Own() bool
 	Peer() tls.Peer
+	// Flow tells what held up its sending.
+	Flow() tls.Flow
 	// Explain puts the error that ended the use of the link into better words.
 	Explain(error) error
 }
@@ -87,6 +89,9 @@ func (r *run) loadChannel(role tls.Role, auth remoteAuth) (channel, error) {
 		}
 		r.infof("Using stunnel for SSL encryption: CA: '%s', CAPATH='%s', ssl-mode='%s' (in its place, the TLS of this program: nothing is started)",
 			c.CA, c.CAPath, c.Mode)
+	}
+	if err := r.hand.secured(ch.Verifies()); err != nil {
+		return nil, err
 	}
 	r.say(ch.Describe())
 	for _, w := range ch.Warnings() {

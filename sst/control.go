@@ -17,6 +17,8 @@ type control struct {
 	conn     net.Conn
 	peer     string        // "joiner" or "donor", for errors
 	interval time.Duration // between two notices of ours
+	measure  func(*notice) // puts what can be counted into a notice of ours; may be nil
+	hear     func(notice)  // is told of each notice of the other side; may be nil
 
 	mu      sync.Mutex // guards what follows
 	state   string
@@ -101,6 +103,9 @@ func (c *control) listen(ctx context.Context, heard func(string)) error {
 		if n.Complete {
 			return nil
 		}
+		if c.hear != nil {
+			c.hear(n)
+		}
 		if n.State != "" && n.State != last {
 			last = n.State
 			heard(n.State)
@@ -145,9 +150,12 @@ func (c *control) beat(ctx context.Context) {
 		case <-c.news:
 		}
 		c.mu.Lock()
-		state := c.state
+		n := notice{State: c.state}
 		c.mu.Unlock()
-		if c.write(notice{State: state}, c.deadline()) != nil {
+		if c.measure != nil {
+			c.measure(&n)
+		}
+		if c.write(n, c.deadline()) != nil {
 			return
 		}
 	}

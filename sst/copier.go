@@ -48,10 +48,13 @@ func newCopier(d *donor) *copier {
 		},
 		Log: func(line string) { d.infof("%s", line) },
 		Pace: func(ctx context.Context, n int) error {
-			if g := c.polite.Load(); g != nil {
-				return g.pace(ctx, n)
+			g := c.polite.Load()
+			if g == nil {
+				return nil
 			}
-			return nil
+			began := time.Now()
+			defer func() { d.paced.Add(int64(time.Since(began))) }()
+			return g.pace(ctx, n)
 		},
 	})
 	return c

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"wsrep_sst_rsync_tunnel/sst/plan"
 	"wsrep_sst_rsync_tunnel/tls"
@@ -24,7 +25,10 @@ type donor struct {
 	bundles bool         // small databases share sessions: the joiner runs a script
 	sent    atomic.Int64 // bytes of files
 	literal atomic.Int64 // of rsync's sessions: what of that was not at the joiner already
-	moved   atomic.Int64 // bytes on the data connections
+	flows   flows        // of the data connections
+	paced   atomic.Int64 // ns that were waited for precopy-rlimit
+	passing *passing     // what we are at
+	began   time.Time    // when the transfer did
 	threads int          // sessions at a time
 
 	auth    remoteAuth
@@ -47,7 +51,7 @@ type donor struct {
 }
 
 func newDonor(r *run) *donor {
-	d := &donor{run: r, flush: newFlushWait(r.say), id: newSecret(), threads: r.settings.BackupThreads}
+	d := &donor{run: r, flush: newFlushWait(r.say), id: newSecret(), threads: r.settings.BackupThreads, passing: newPassing()}
 	r.count = d.sent.Load
 	if rate := r.settings.RateLimit; rate > 0 {
 		d.limit = newRateLimit(rate)

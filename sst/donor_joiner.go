@@ -26,12 +26,18 @@ func (d *donor) connected(ctx context.Context, f func(context.Context) error) er
 	defer conn.Close()
 	if !conn.Own() {
 		d.infof("joiner %s connected: plain rsync, as with a script; %s", peerName(d.joiner), conn.Peer().Version)
+		if err := d.hand.admits(false); err != nil {
+			return err
+		}
 		d.bundles = true
 		return d.offered(ctx, conn, f)
 	}
 	ours := d.ourTraits(ctx)
 	theirs, err := d.greet(ctx, conn, hello{Control: true, Need: d.plan.Total.Allocated, Needs: d.plan.Needs(), Traits: ours})
 	if err != nil {
+		return err
+	}
+	if err := d.hand.admits(theirs.ByHand); err != nil {
 		return err
 	}
 	if theirs.Sessions > 0 {
@@ -92,7 +98,12 @@ func (d *donor) controlled(ctx context.Context, conn link, f func(context.Contex
 }
 
 func (d *donor) newControl(conn link) *control {
-	return newControl(conn, "joiner "+peerName(d.joiner), d.settings.Silence)
+	c := newControl(conn, "joiner "+peerName(d.joiner), d.settings.Silence)
+	c.measure = func(n *notice) {
+		now := d.passing.at()
+		n.Round, n.Locked, n.Done, n.Total = now.round, !now.locked.IsZero(), now.done, now.total
+	}
+	return c
 }
 
 // watchJoiner runs the control connection, and those that take its place, until ctx
@@ -191,7 +202,7 @@ func (d *donor) dialWith(ctx context.Context, h hello) (link, error) {
 	if d.limit != nil {
 		conn = newLimitedLink(conn, d.limit)
 	}
-	return countedLink{conn, &d.moved}, nil
+	return d.flows.link(conn), nil
 }
 
 func (d *donor) dialRaw(ctx context.Context) (link, error) {

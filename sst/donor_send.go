@@ -19,6 +19,7 @@ import (
 
 // sendAll sends everything that the plan names, while the tables are locked.
 func (d *donor) sendAll(ctx context.Context, lockedAt time.Time) error {
+	d.passing.enter(0, d.plan.Total.Size, d.flows.moved.Load)
 	extra, err := d.binlogs()
 	if err != nil {
 		return fail(exitOther, err)
@@ -81,11 +82,14 @@ func (d *donor) sayProgress(ctx context.Context) (stop func()) {
 	}
 }
 
-// progress tells of what the plan at this moment has to send.
+// progress tells of the pass that we are at.
 func (d *donor) progress() progress {
-	total := d.plan.Total.Size
-	return progress{role: "donor", verb: "sent", to: d.settings.Progress, bytes: d.moved.Load,
-		total: func() int64 { return total }, infof: d.infof, warn: d.warn}
+	p := progress{role: "donor", verb: "sent", to: d.settings.Progress, every: d.settings.ProgressInterval, bytes: d.flows.moved.Load,
+		pass: d.passing.at, news: d.passing.news, since: func() time.Time { return d.began }, live: d.live, infof: d.infof, warn: d.warn}
+	if d.args.Progress {
+		p.stdout = d.tellServer
+	}
+	return p
 }
 
 // stages are the stock script's words for what it has sent.

@@ -6,12 +6,16 @@ import (
 	"time"
 
 	"wsrep_sst_rsync_tunnel/sst/status"
+	"wsrep_sst_rsync_tunnel/tls"
 )
 
 // sst is the whole of an SST from the moment that the joiner is known.
 func (d *donor) sst(ctx context.Context) error {
-	began := time.Now()
-	defer d.sayProgress(ctx)()
+	began, cpu := time.Now(), cpuTime()
+	d.began = began
+	d.status.Change(func(r *status.Run) { r.Total = d.plan.Total.Size })
+	stop := d.sayProgress(ctx)
+	defer func() { stop() }()
 	var c *copier
 	before := d.rehearse
 	if d.ranges {
@@ -49,22 +53,29 @@ func (d *donor) sst(ctx context.Context) error {
 		return err
 	}
 	now := time.Now()
-	sum := summary{waited: locked.Sub(asked), copied: now.Sub(locked), whole: now.Sub(began), sent: content.Load(), locked: content.Load() - sent}
+	sum := summary{waited: locked.Sub(asked), copied: now.Sub(locked), whole: now.Sub(began), sent: content.Load(), locked: content.Load() - sent, use: d.used(began, cpu)}
 	if c != nil {
 		sum.rounds = c.rounds
 	} else if d.rehearsed != nil {
 		sum.rounds = d.rehearsed.rounds
 	}
-	if err := d.sendLast(ctx, p, sum.String()); err != nil {
+	err = d.sendLast(ctx, p, sum.String())
+	stop() // what mariadbd is told after done, it does not read
+	if err != nil {
 		return err
 	}
 	d.infof("to %s: %s", peerName(d.joiner), sum)
+	d.infof("joiner %s; %d connections", credentials(d.joiner), d.made.Load())
 	return d.done(p)
 }
 
 // lock asks mariadbd for its lock, and waits for it. stamped is when it came, on the
 // clock that stamps files.
 func (d *donor) lock(ctx context.Context) (p position, stamped time.Time, err error) {
+	if d.hand != nil { // it is stopped, or locked, and since when nobody tells
+		d.holds(true)
+		return d.hand.position(), time.Time{}, nil
+	}
 	asked := time.Now()
 	if d.rehearsed != nil {
 		defer d.rehearsed.shows(ctx)()
@@ -109,24 +120,34 @@ func (d *donor) underLock(ctx context.Context, c *copier, stamped time.Time) (er
 // holds notes whether the tables are locked, which makes us less patient.
 func (d *donor) holds(locked bool) {
 	d.locked.Store(locked)
+	d.passing.lock(locked)
 	d.status.Change(func(r *status.Run) {
 		r.Locked = time.Time{}
 		if locked {
 			r.Locked = time.Now()
 		}
 	})
-	if c := d.control.Load(); c != nil && locked {
-		c.hurry(d.settings.SilenceLocked)
-	} else if c != nil {
-		c.hurry(d.settings.Silence)
+	c := d.control.Load()
+	if c == nil {
+		return
 	}
+	silence := d.settings.Silence
+	if locked {
+		silence = d.settings.SilenceLocked
+	}
+	c.hurry(silence)
+	c.tell(c.said()) // with the figures as they are now
 }
 
 // sendLast sends the magic file. The joiner ends when it is there, so a connection that
 // breaks after that is as good as one that does not.
 func (d *donor) sendLast(ctx context.Context, p position, summary string) error {
 	err := d.again(ctx, func(ctx context.Context) error {
-		conn, err := d.dialWith(ctx, hello{Summary: summary})
+		h := hello{Summary: summary}
+		if d.hand != nil {
+			h.Replica = d.hand.replica
+		}
+		conn, err := d.dialWith(ctx, h)
 		if err == nil {
 			defer conn.Close()
 			err = d.sendMagic(ctx, conn, p)
@@ -144,6 +165,7 @@ type summary struct {
 	waited, copied, whole time.Duration
 	sent, locked          int64 // bytes of content
 	rounds                int
+	use                   use
 }
 
 func (s summary) String() string {
@@ -154,6 +176,19 @@ func (s summary) String() string {
 	case 1:
 		rounds = "in 1 round, "
 	}
-	return fmt.Sprintf("waited %.2f s for the server to lock and flush its tables, copied for %.2f s under its lock, of %.1f s; sent %s %s%s of it under the lock",
-		s.waited.Seconds(), s.copied.Seconds(), s.whole.Seconds(), bytesText(s.sent), rounds, bytesText(s.locked))
+	return fmt.Sprintf("waited %.2f s for the server to lock and flush its tables, copied for %.2f s under its lock, of %.1f s; sent %s %s%s of it under the lock, %s; %s",
+		s.waited.Seconds(), s.copied.Seconds(), s.whole.Seconds(), bytesText(s.sent), rounds, bytesText(s.locked), rateText(s.sent, s.whole-s.waited), s.use.boundBy())
+}
+
+// credentials say who a peer has shown himself to be, and how what he sends is kept
+// secret.
+func credentials(p tls.Peer) string {
+	if p.Cipher == "" {
+		return p.Addr + ", " + p.Version
+	}
+	text := fmt.Sprintf("%s, %s, %s", p.Addr, p.Version, p.Cipher)
+	if p.Fingerprint == "" {
+		return text + ", without a certificate"
+	}
+	return fmt.Sprintf("%s, certificate %s, serial %s, SHA-256 %s", text, p.Subject, p.Serial, p.Fingerprint)
 }

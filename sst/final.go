@@ -61,6 +61,7 @@ func (c *copier) final(ctx context.Context, lockedAt time.Time) error {
 			rest += f.stamp.Size
 		}
 	}
+	c.passing.enter(0, bytesOf(due), c.read.Load)
 	tables, last := parted(due)
 	var archive []ext.File
 	if extra.tar != nil {

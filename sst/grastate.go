@@ -93,6 +93,22 @@ func (g grastate) read() (string, error) {
 	return grastateUUID(string(b)), nil
 }
 
+// grastatePosition is that of a node that was stopped in good order; without a uuid of
+// one that runs, or has none.
+func grastatePosition(text string) position {
+	seqno := ""
+	for line := range strings.Lines(text) {
+		if v, ok := strings.CutPrefix(strings.TrimSpace(line), "seqno:"); ok {
+			seqno = strings.TrimSpace(v)
+		}
+	}
+	p, err := parsePosition(grastateUUID(text) + ":" + seqno)
+	if err != nil {
+		return position{}
+	}
+	return p
+}
+
 // grastateUUID finds "uuid: X" in a grastate.dat. Text without such a line, unless
 // it is blank, counts as a position of unknown name: better one SST refused than
 // one node ruined.

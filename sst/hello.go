@@ -52,6 +52,11 @@ type hello struct {
 	OldData bool `json:"old_data,omitempty"`
 	// Summary is what the donor's log says at its end (donor, with the magic file).
 	Summary string `json:"summary,omitempty"`
+	// ByHand: a person started the joiner, and it may have data of a server that is in no
+	// cluster.
+	ByHand bool `json:"by_hand,omitempty"`
+	// Replica is where a replica made from the data begins (donor, with the magic file).
+	Replica *ReplicaPosition `json:"replica,omitempty"`
 	// Need is what the donor will send, in allocated blocks, all roots together,
 	// and Needs the same for each module ("" is the data directory).
 	Need  int64            `json:"need_bytes,omitempty"`
@@ -78,6 +83,12 @@ type notice struct {
 	Error string `json:"error,omitempty"` // why the sender gives up
 	// Complete is the joiner's last notice: everything has arrived, and it leaves.
 	Complete bool `json:"complete,omitempty"`
+	// The pass that a donor is at: Done of Total bytes of files, in a round before the
+	// lock or, with Locked, while its tables are.
+	Round  int   `json:"round,omitempty"`
+	Locked bool  `json:"locked,omitempty"`
+	Done   int64 `json:"done_bytes,omitempty"`
+	Total  int64 `json:"total_bytes,omitempty"`
 }
 
 func (h hello) line() ([]byte, error) {
@@ -131,6 +142,12 @@ func parseHello(line []byte, role string) (hello, error) {
 		}
 	}
 	h.Version, h.Refused, h.Summary = plain(h.Version), plain(h.Refused), plain(h.Summary)
+	if r := h.Replica; r != nil {
+		if r.Pos < 0 || strings.Trim(r.GTID, "0123456789-,") != "" {
+			return hello{}, errors.New("hello of the other side: the position for replicas is none")
+		}
+		r.File = plain(r.File)
+	}
 	return h, nil
 }
 
@@ -139,6 +156,10 @@ func parseNotice(line []byte) (notice, error) {
 	if err := json.Unmarshal(line, &n); err != nil {
 		return notice{}, fmt.Errorf("notice of the other side: %w", err)
 	}
+	if n.Round < 0 || n.Done < 0 || n.Total < 0 {
+		return notice{}, errors.New("notice of the other side: a size is negative")
+	}
+	n.Done = min(n.Done, n.Total)
 	n.State, n.Error = plain(n.State), plain(n.Error)
 	return n, nil
 }

@@ -43,7 +43,7 @@ func TestHelloOfALaterVersionIsUnderstood(t *testing.T) {
 	if err != nil || h.Free != 3 || h.Version != "9" {
 		t.Fatalf("%+v, %v", h, err)
 	}
-	n, err := parseNotice([]byte(`{"round":7}`))
+	n, err := parseNotice([]byte(`{"turn":7}`))
 	if err != nil || n != (notice{}) {
 		t.Fatalf("%+v, %v", n, err)
 	}

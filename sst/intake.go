@@ -25,6 +25,7 @@ type intake struct {
 	owner    *tls.Peer
 	began    time.Time // when the owner came
 	open     int       // connections that are let in
+	made     int       // of them all, since the owner is known
 	sessions int       // sessions that change something
 	failed   map[string]error
 	last     int  // sessions under way that bring the magic file
@@ -70,9 +71,20 @@ func (i *intake) enter(p tls.Peer) error {
 	}
 	i.open++
 	if i.owner != nil {
+		i.made++
 		i.stopTimer()
 	}
 	return nil
+}
+
+// account says who the donor has shown himself to be, and how often he connected.
+func (i *intake) account() string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.owner == nil {
+		return "no donor has come"
+	}
+	return fmt.Sprintf("donor %s; %d connections", credentials(*i.owner), i.made)
 }
 
 // leave ends a connection that was let in.
@@ -96,7 +108,7 @@ func (i *intake) claim(p tls.Peer) error {
 		return err
 	}
 	if i.owner == nil {
-		i.owner, i.began = &p, time.Now()
+		i.owner, i.began, i.made = &p, time.Now(), 1 // the one it came with
 		i.gate.settle(p.Addr)
 		i.stopTimer()
 	}

@@ -40,8 +40,8 @@ type joiner struct {
 	received atomic.Int64    // bytes of files
 	receiver ext.Receiver    // of the streams
 	memory   *ext.Memory     // of what they brought
-	moved    atomic.Int64    // bytes on the data connections
-	expected atomic.Int64    // bytes that a donor of ours announced; 0: none did
+	flows    flows           // of the data connections
+	followed followed        // what a donor of ours is at
 
 	// Memory for the file lists of all sessions together: of the donor's, and of those
 	// that where no certificate is demanded may be anybody's.
@@ -54,13 +54,15 @@ type joiner struct {
 	checked  bool          // space and grastate.dat are as they must be
 	oldData  bool          // there was data when we started
 	contact  contact
-	summary  atomic.Pointer[string] // the donor's last words
+	summary  atomic.Pointer[string]          // the donor's last words
+	replica  atomic.Pointer[ReplicaPosition] // where its own server stands; nil: it does not say
 }
 
 func newJoiner(r *run) *joiner {
 	j := &joiner{
 		run: r, grastate: newGrastate(r.args.Datadir),
 		lists: flist.NewPool(flist.DefaultMaxBytes), guestLists: flist.NewPool(guestListBytes),
+		followed: followed{news: make(chan struct{}, 1)},
 	}
 	r.count = j.received.Load
 	return j
@@ -104,7 +106,7 @@ const outliveLimit = 30 * time.Second
 // the abort is left to the report as long as one can be expected: a donor has come,
 // and has not been told that all is well.
 func (j *joiner) outlive(ctx context.Context) {
-	if ctx.Err() != nil || j.intake == nil || !j.intake.begun() || j.intake.closing() {
+	if ctx.Err() != nil || j.hand != nil || j.intake == nil || !j.intake.begun() || j.intake.closing() {
 		return
 	}
 	j.infof("waiting for mariadbd to end, at most %v: the donor reports the failure to the cluster", outliveLimit)
@@ -138,7 +140,13 @@ func (j *joiner) do(ctx context.Context) error {
 		j.infof("received %s from %s", amount(j.received.Load(), time.Since(j.intake.since())), j.intake.donor())
 		if s := j.summary.Load(); s != nil {
 			j.infof("the donor has %s", *s)
+		} else {
+			j.say(j.flows.boundBy())
 		}
+		j.say(j.intake.account())
+	}
+	if j.hand != nil {
+		j.hand.note(p, j.replica.Load())
 	}
 	j.infof("Galera co-ords from recovery: %s", p)
 	if err := j.out.Position(p.String()); err != nil {

@@ -121,6 +121,7 @@ func (j *joiner) stayInTouch(ctx context.Context, conn link) error {
 	j.contact.enter(conn)
 	peer := conn.Peer()
 	c := newControl(conn, "donor "+peerName(peer), j.settings.Silence)
+	c.hear = func(n notice) { j.followed.hear(n, j.flows.moved.Load()) }
 	err := c.run(ctx, func(state string) { j.infof("donor: %s", state) })
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errWhole):

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"wsrep_sst_rsync_tunnel/sst/report"
+	"wsrep_sst_rsync_tunnel/sst/status"
 	"wsrep_sst_rsync_tunnel/tls"
 	"wsrep_sst_rsync_tunnel/transfer"
 )
@@ -184,12 +185,16 @@ func (j *joiner) connection(ctx context.Context, conn *arrived) error {
 	if h.Summary != "" {
 		j.summary.Store(&h.Summary)
 	}
+	if h.Replica != nil {
+		j.replica.Store(h.Replica)
+	}
 	return j.session(ctx, conn)
 }
 
 func (j *joiner) hello() hello {
 	return hello{
 		Version: Version, Capabilities: capabilities(), Role: "joiner", PageSize: j.settings.PageSize, Sessions: cap(j.children), OldData: j.oldData,
+		ByHand: j.hand != nil,
 	}
 }
 
@@ -203,7 +208,7 @@ func (j *joiner) controlled(ctx context.Context, conn *arrived, h hello) error {
 	}
 	conn.letIn()
 	j.infof("donor %s connected, version %s", peerName(peer), h.Version)
-	j.expected.Store(h.Need)
+	j.status.Change(func(r *status.Run) { r.Total = h.Need })
 	answer := j.hello()
 	answer.Traits = j.ourTraits(ctx)
 	refused := j.fits(ctx, h, answer.Traits)
@@ -242,7 +247,9 @@ func (j *joiner) session(ctx context.Context, conn *arrived) error {
 		d.Lists = j.guestLists
 	}
 	d.Begin = s.begin
-	result, err := d.Serve(ctx, countedLink{conn, &j.moved})
+	counted := j.flows.link(conn)
+	defer j.flows.leave(counted)
+	result, err := d.Serve(ctx, counted)
 	if err == nil && len(result.Failed) > 0 {
 		err = fmt.Errorf("%d files could not be written, the first is %s", len(result.Failed), plain(result.Failed[0]))
 	}

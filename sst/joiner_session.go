@@ -200,6 +200,11 @@ func (s *joinerSession) end(ctx context.Context, err error) error {
 
 // sayProgress tells how far the transfer is.
 func (j *joiner) sayProgress(ctx context.Context) {
-	progress{role: "joiner", verb: "received", to: j.settings.Progress, bytes: j.moved.Load,
-		total: j.expected.Load, infof: j.infof, warn: j.warn}.run(ctx)
+	p := progress{role: "joiner", verb: "received", to: j.settings.Progress, every: j.settings.ProgressInterval, bytes: j.flows.moved.Load,
+		pass: func() pass { return j.followed.at(j.flows.moved.Load()) }, news: j.followed.news, since: j.intake.since, live: j.live,
+		infof: j.infof, warn: j.warn}
+	if j.args.Progress {
+		p.stdout = j.tellServer
+	}
+	p.run(ctx)
 }

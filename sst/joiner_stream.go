@@ -17,7 +17,9 @@ import (
 
 // stream serves one of them. A connection that breaks is the donor's to make again.
 func (j *joiner) stream(ctx context.Context, conn link) error {
-	err := j.receiver.Serve(ctx, countedLink{conn, &j.moved})
+	counted := j.flows.link(conn)
+	defer j.flows.leave(counted)
+	err := j.receiver.Serve(ctx, counted)
 	switch fatal := (*ext.FatalError)(nil); {
 	case errors.As(err, &fatal):
 		return fail(exitPipe, err)

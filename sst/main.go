@@ -18,6 +18,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -37,9 +38,8 @@ const Version = "0.1.0"
 // Main runs the SST that mariadbd asks for with argv and returns the exit status.
 // The environment is os.Environ's form.
 func Main(argv, environ []string, stdin, stdout, stderr *os.File) int {
-	patient := report.NewPatient(stderr, report.LostLine)
-	defer patient.Flush(lastWords)
-	log := report.NewLog(patient, nil)
+	log, live, flush := newLog(stderr)
+	defer flush()
 	args, err := ParseArgs(argv)
 	if err != nil {
 		log.Error(err)
@@ -51,9 +51,21 @@ func Main(argv, environ []string, stdin, stdout, stderr *os.File) int {
 	}
 	r := &run{
 		args: args, environ: environ, stdin: stdin, log: log,
-		out: report.NewDialogue(stdout, limit), watch: newServerWatch(), kernel: confine.Linux(), seams: realSeams(),
+		out: report.NewDialogue(stdout, limit), watch: newServerWatch(), kernel: confine.Linux(), seams: realSeams(), live: live,
 	}
 	return r.exitStatus()
+}
+
+// newLog is a log on stderr, which may be a terminal: then live shows its line. flush is
+// to be called at the end.
+func newLog(stderr io.Writer) (log *report.Log, live func(string), flush func()) {
+	if f, ok := stderr.(*os.File); ok {
+		if terminal := report.OpenTerminal(f); terminal != nil {
+			stderr, live = terminal, terminal.Line
+		}
+	}
+	patient := report.NewPatient(stderr, report.LostLine)
+	return report.NewLog(patient, nil), live, func() { patient.Flush(lastWords) }
 }
 
 // exitStatus runs the SST to its end.
@@ -98,6 +110,9 @@ type run struct {
 	root     *os.Root // the data directory
 	confined bool     // landlock is in force
 
+	hand *handRun     // a person started it; nil: mariadbd did
+	live func(string) // shows the line of a terminal; nil: there is none
+
 	status *status.Recorder // nil: none is kept
 	count  func() int64     // bytes of files so far
 }
@@ -116,6 +131,7 @@ func (r *run) whole() (err error) {
 	r.watch.say = r.say
 	server, err := findServer(r.watch.table, os.Getppid(), r.args.Parent)
 	switch {
+	case r.hand != nil: // there is none
 	case errors.Is(err, errServerGone):
 		return fail(exitPipe, err)
 	case err != nil:
@@ -144,6 +160,11 @@ func (r *run) whole() (err error) {
 		return fail(exitMissing, fmt.Errorf("open the data directory: %w", err))
 	}
 	defer r.root.Close()
+	if r.hand != nil {
+		if err := r.checkByHand(); err != nil {
+			return err
+		}
+	}
 	if err := l.clearLeftovers(r.root); err != nil {
 		return err
 	}
@@ -203,6 +224,14 @@ func (r *run) lookupEnv(name string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// tellServer tells mariadbd how far we are. It asks for that with --progress 1, which
+// servers have that understand it.
+func (r *run) tellServer(p pass) {
+	if p.total > 0 {
+		_ = r.out.Progress(p.total, p.done) // a stdout that is closed shows with the next line that counts
+	}
 }
 
 func (r *run) say(text string) { r.log.Say(report.Info, text) }

@@ -140,7 +140,7 @@ func TestEffectiveSettings(t *testing.T) {
 	want := []string{
 		"tca |  | default", "tcert |  | default", "tkey |  | default", "sockopt | verify=1 | my.cnf:13",
 		"backup-threads | 3 | my.cnf:2", "sst-max-binlogs | 1 | default", "rlimit | 1m | my.cnf:7 | 1048576 bytes a second",
-		"compress | off | default", "progress | a short line in the log every 10 s | default", "landlock | on | default", "status-file | " + s.StatusFiles[0] + " | default", "metrics-file |  | default", "tmpdir | /t | my.cnf:5", "sst-syslog | 0 | default", "time | 0 | default",
+		"compress | off | default", "progress | 1 | default", "progress-interval | 10 s in the first minute, then 60 s | default", "landlock | on | default", "status-file | " + s.StatusFiles[0] + " | default", "metrics-file |  | default", "tmpdir | /t | my.cnf:5", "sst-syslog | 0 | default", "time | 0 | default",
 		"precopy | auto | default", "precopy-rounds | 6 | default", "precopy-max-time | 3600 | default", "precopy-rlimit | no limit | default",
 		"sst-timeout | 300 | default | my.cnf:9 is not a number of seconds", "sst-connect-timeout | 10 | default",
 		"sst-handshake-timeout | 30 | default", "sst-previous-timeout | 30 | default",

@@ -2,171 +2,159 @@ package sst
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"sync"
-	"sync/atomic"
+	"slices"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
-// Times between two lines about a transfer under way: in the log, and in a file of its
-// own.
+// Times between two lines about a transfer under way. The log has the operator's
+// attention in the first minute, and is not to be flooded in the hours after it. Who
+// watches a file or a terminal wants to see things move.
 const (
-	progressInterval = 10 * time.Second
-	progressFileStep = time.Second
+	progressFirst  = 10 * time.Second
+	progressLater  = 60 * time.Second
+	progressMinute = time.Minute
+
+	watchedFirst = 200 * time.Millisecond // in the first progressFirst
+	watchedLater = time.Second
 )
 
 // A progress tells how far the transfer is, in the way that the option progress asks
-// for. What counts is what goes over the data connections: a file of hundreds of
-// gigabytes is no single step.
+// for. What counts as sent or received is what goes over the data connections: a file of
+// hundreds of gigabytes is no single step.
 type progress struct {
-	role, verb string // "donor", "sent"
-	to         string // Settings.Progress
+	role, verb string        // "donor", "sent"
+	to         string        // Settings.Progress
+	every      time.Duration // Settings.ProgressInterval: of the lines in the log; 0: as above
 	bytes      func() int64
-	total      func() int64 // of what will come; 0: not known
-	infof      func(string, ...any)
+	pass       func() pass          // what is being done
+	since      func() time.Time     // when the transfer began; zero: not yet
+	news       <-chan struct{}      // the pass has changed; nil: nobody tells
+	stdout     func(pass)           // tells mariadbd (--progress 1); nil: it must not be told
+	live       func(string)         // shows the line of a terminal; nil: there is none
+	infof      func(string, ...any) // to the log
 	warn       func(string)
-}
-
-// run says it until ctx ends.
-func (p progress) run(ctx context.Context) {
-	switch p.to {
-	case noProgress:
-		return
-	case "":
-		p.each(ctx, progressInterval, p.short)
-		return
-	case logProgress:
-		p.each(ctx, progressInterval, p.long)
-		return
-	}
-	var both sync.WaitGroup
-	defer both.Wait()
-	both.Go(func() { p.each(ctx, progressInterval, p.short) })
-	f := watchedFile{path: p.to, fd: -1}
-	defer f.close()
-	p.each(ctx, progressFileStep, func(m moment) {
-		if err := f.write(time.Now().Format("2006-01-02 15:04:05 ") + p.text(m) + "\n"); err != nil {
-			p.warn(fmt.Sprintf("progress=%s: %v; nothing more is written there", p.to, err))
-		}
-	})
 }
 
 // A moment is how things are.
 type moment struct {
+	at          time.Time
 	bytes, more int64         // and since the moment before
 	since       time.Duration // that one
 	elapsed     time.Duration // since the beginning
-	last        bool          // the transfer is over
+	pass        pass
+	moved       bool // something has happened since
+	last        bool // the transfer is over
 }
 
-// each calls f with every step, and once at the end.
-func (p progress) each(ctx context.Context, step time.Duration, f func(moment)) {
-	t := time.NewTicker(step)
+// An outlet is one place that is told, at times of its own.
+type outlet struct {
+	every   func(elapsed time.Duration) time.Duration
+	tell    func(moment)
+	changes bool // a new pass is told at once
+
+	next   time.Time
+	then   time.Time // of the moment before
+	before int64
+	done   pass
+}
+
+// run tells until ctx ends, and once more then.
+func (p progress) run(ctx context.Context) {
+	outlets, end := p.outlets()
+	defer end()
+	if len(outlets) == 0 {
+		return
+	}
+	now := time.Now()
+	for _, s := range outlets {
+		s.then, s.before, s.next = now, p.bytes(), now.Add(s.every(0))
+	}
+	t := time.NewTimer(0)
 	defer t.Stop()
-	began := time.Now()
-	before, then := p.bytes(), began
-	for last := false; !last; {
+	for {
+		t.Reset(time.Until(slices.MinFunc(outlets, func(a, b *outlet) int { return a.next.Compare(b.next) }).next))
+		changed := false
 		select {
 		case <-ctx.Done():
-			last = true
+			p.tell(outlets, true, true)
+			return
+		case <-p.news:
+			changed = true
 		case <-t.C:
 		}
-		n, now := p.bytes(), time.Now()
-		f(moment{bytes: n, more: n - before, since: now.Sub(then), elapsed: now.Sub(began), last: last})
-		before, then = n, now
+		p.tell(outlets, changed, false)
 	}
 }
 
-// short is silent while nothing moves, and at the end, where others tell more.
-func (p progress) short(m moment) {
-	if m.more > 0 && !m.last {
-		p.infof("%s %s so far (%s now)", p.verb, bytesText(m.bytes), rateText(m.more, m.since))
+// tell tells the outlets whose time has come, and with last all of them.
+func (p progress) tell(outlets []*outlet, changed, last bool) {
+	m := moment{at: time.Now(), bytes: p.bytes(), pass: p.pass(), last: last}
+	if began := p.since(); !began.IsZero() {
+		m.elapsed = m.at.Sub(began)
+	}
+	for _, s := range outlets {
+		if !last && !(changed && s.changes) && m.at.Before(s.next) {
+			continue
+		}
+		m.more, m.since = m.bytes-s.before, m.at.Sub(s.then)
+		m.moved = m.more > 0 || m.pass != s.done
+		s.tell(m)
+		s.before, s.then, s.done, s.next = m.bytes, m.at, m.pass, m.at.Add(s.every(m.elapsed))
 	}
 }
 
-func (p progress) long(m moment) { p.infof("%s", p.text(m)) }
-
-// text has what pv showed: bytes, part of the whole, rates, time, and time to come.
-func (p progress) text(m moment) string {
-	s := fmt.Sprintf("%s: %s %s", p.role, p.verb, bytesText(m.bytes))
-	total := p.total()
-	if known := total > 0 && m.bytes <= total; known {
-		s += fmt.Sprintf(" of %s (%d %%)", bytesText(total), int64(float64(m.bytes)/float64(total)*100))
+// outlets are all that is to be told. end closes them.
+func (p progress) outlets() (all []*outlet, end func()) {
+	end = func() {}
+	inLog := func(elapsed time.Duration) time.Duration {
+		switch {
+		case p.every > 0:
+			return p.every
+		case elapsed < progressMinute:
+			return progressFirst
+		}
+		return progressLater
 	}
-	s += fmt.Sprintf(", %s now, %s on average, %.0f s", rateText(m.more, m.since), rateText(m.bytes, m.elapsed), m.elapsed.Seconds())
-	if m.bytes > 0 && m.bytes < total && !m.last {
-		s += fmt.Sprintf(", about %.0f s left", m.elapsed.Seconds()*float64(total-m.bytes)/float64(m.bytes))
+	watched := func(elapsed time.Duration) time.Duration {
+		if elapsed < progressFirst {
+			return watchedFirst
+		}
+		return watchedLater
 	}
-	return s
+	if p.stdout != nil {
+		all = append(all, &outlet{every: inLog, tell: func(m moment) { p.stdout(m.pass) }, changes: true})
+	}
+	if p.live != nil {
+		all = append(all, &outlet{every: watched, tell: p.onTerminal, changes: true})
+		end = func() { p.live("") }
+	} else if p.to != noProgress {
+		all = append(all, &outlet{every: inLog, tell: p.inLog})
+	}
+	if p.to != "" && p.to != noProgress && p.to != logProgress {
+		f := &watchedFile{path: p.to, fd: -1}
+		closed := end
+		end = func() { f.close(); closed() }
+		all = append(all, &outlet{every: watched, changes: true, tell: func(m moment) {
+			if err := f.write(p.line(m)); err != nil {
+				p.warn(fmt.Sprintf("progress=%s: %v; nothing more is written there", p.to, err))
+			}
+		}})
+	}
+	return all, end
 }
 
-// A watchedFile is a file or FIFO that an operator watches. An SST never waits for who
-// reads it: without a reader, or with one that is slow, lines are lost.
-type watchedFile struct {
-	path   string
-	fd     int // -1: not open
-	failed bool
-}
-
-// write adds a line. An error is told once.
-func (f *watchedFile) write(line string) error {
-	if f.failed {
-		return nil
-	}
-	err := f.open()
-	if err == nil {
-		_, err = unix.Write(f.fd, []byte(line))
-	}
-	switch {
-	case errors.Is(err, unix.ENXIO), errors.Is(err, unix.EPIPE): // a FIFO that nobody reads
-		f.close()
-		return nil
-	case err == nil, errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
-		return nil
-	}
-	f.failed = true
-	return err
-}
-
-func (f *watchedFile) open() (err error) {
-	if f.fd >= 0 {
-		return nil
-	}
-	const flags = unix.O_WRONLY | unix.O_APPEND | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
-	f.fd, err = unix.Open(f.path, flags, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		f.fd, err = unix.Open(f.path, flags|unix.O_CREAT|unix.O_EXCL, 0o640)
-	}
-	return err
-}
-
-func (f *watchedFile) close() {
-	if f.fd >= 0 {
-		unix.Close(f.fd)
-		f.fd = -1
+// inLog is silent while nothing moves, and at the end, where others tell more.
+func (p progress) inLog(m moment) {
+	if m.moved && !m.last {
+		p.infof("%s", p.text(m))
 	}
 }
 
-// A countedLink counts what it moves.
-type countedLink struct {
-	link
-	moved *atomic.Int64
-}
-
-func (c countedLink) Read(p []byte) (int, error) {
-	n, err := c.link.Read(p)
-	c.moved.Add(int64(n))
-	return n, err
-}
-
-func (c countedLink) Write(p []byte) (int, error) {
-	n, err := c.link.Write(p)
-	c.moved.Add(int64(n))
-	return n, err
+func (p progress) onTerminal(m moment) {
+	if m.elapsed > 0 && !m.last {
+		p.live(p.text(m))
+	}
 }
 
 // amount tells bytes, time and rate in one.

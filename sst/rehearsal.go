@@ -53,6 +53,9 @@ type rehearsal struct {
 
 // rehearse runs the sessions before the lock, unless there is nothing to be gained by it.
 func (d *donor) rehearse(ctx context.Context) error {
+	if d.hand != nil { // nobody writes
+		return nil
+	}
 	why := d.whyNoRounds()
 	if size := d.plan.Total.Allocated; why == "" && size < d.seams.tiny && d.args.Method != RsyncWan {
 		why = fmt.Sprintf("the database is small (%s), and method %s sends whole files", bytesText(size), d.args.Method)
@@ -61,7 +64,6 @@ func (d *donor) rehearse(ctx context.Context) error {
 		d.infof("nothing is copied before the lock: %s", why)
 		return nil
 	}
-	d.tell(status.Transferring, "copying while the tables are in use")
 	r := &rehearsal{donor: d, skip: d.seams.skipping(), cache: newPageCache(d.memoryLimit), polite: newPolite(d.settings.PrecopyRate), copies: map[fileKey]copied{}}
 	r.skip.writes = d.writes
 	defer r.polite.close()
@@ -112,6 +114,8 @@ func (r *rehearsal) run(ctx context.Context) error {
 				return err
 			}
 		}
+		r.passing.enter(r.rounds+1, r.plan.Total.Size, r.flows.moved.Load)
+		r.tell(status.Transferring, fmt.Sprintf("copying while the tables are in use, round %d", r.rounds+1))
 		r.cache.refill()
 		if err := r.inOrder(ctx, sessionsOf(r.plan), politeThreads(), r.session); err != nil {
 			return err

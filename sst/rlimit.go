@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,7 +13,8 @@ import (
 // who sends moves it on, and sleeps until it has come. Sleeps that are too long, as all
 // are a little, come off the next one, so that the mean is exact.
 type rateLimit struct {
-	rate float64 // bytes a second
+	rate   float64      // bytes a second
+	waited atomic.Int64 // ns, by all together
 
 	mu   sync.Mutex
 	paid time.Time
@@ -91,6 +93,7 @@ func (l *limitedLink) pause(d time.Duration) error {
 		return nil
 	}
 	end := time.Now().Add(d)
+	l.limit.waited.Add(int64(d))
 	for {
 		l.mu.Lock()
 		closed, deadline, changed := l.closed, l.deadline, l.changed

@@ -34,6 +34,7 @@ func (s *sink) Write(p []byte) (int, error) {
 }
 
 func (*sink) Own() bool                        { return true }
+func (*sink) Flow() tls.Flow                   { return tls.Flow{} }
 func (*sink) Peer() tls.Peer                   { return tls.Peer{} }
 func (*sink) Explain(err error) error          { return err }
 func (*sink) Close() error                     { return nil }

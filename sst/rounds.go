@@ -2,6 +2,7 @@ package sst
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -27,11 +28,13 @@ const (
 
 // beforeLock runs the rounds, unless there is nothing to be gained by them.
 func (c *copier) beforeLock(ctx context.Context) error {
+	if c.hand != nil { // nobody writes
+		return nil
+	}
 	if why := c.whyNoRounds(); why != "" {
 		c.infof("nothing is copied before the lock: %s", why)
 		return nil
 	}
-	c.tell(status.Transferring, "copying while the tables are in use")
 	return c.preCopy(ctx)
 }
 
@@ -90,6 +93,8 @@ func (c *copier) round(ctx context.Context, now *census, due []*counted) (tally,
 	if err := c.bring(ctx, now); err != nil {
 		return tally{}, err
 	}
+	c.passing.enter(c.rounds+1, bytesOf(due), c.read.Load)
+	c.tell(status.Transferring, fmt.Sprintf("copying while the tables are in use, round %d", c.rounds+1))
 	g := c.polite.Load()
 	c.cache.refill()
 	var files sync.Mutex // for what the rules remember

@@ -46,7 +46,11 @@ type Settings struct {
 
 	RateLimit int64  // rlimit: bytes a second over all connections of a donor; 0: none
 	Progress  string // progress: "", "none", "1" (the log), or a file's absolute path
-	Times     bool   // time: stages are timed
+	// ProgressInterval is progress-interval: between two lines in the log; 0: 10 s in the
+	// first minute, then 60 s.
+	ProgressInterval time.Duration
+
+	Times bool // time: stages are timed
 
 	InitialTimeout   time.Duration // sst-initial-timeout: joiner, until the donor comes; 0: none
 	Silence          time.Duration // sst-timeout: connection without a sign of life; 0: none

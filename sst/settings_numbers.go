@@ -156,6 +156,15 @@ func (l *settingsLoader) progress() {
 		l.s.Progress = l.abs(o.Value)
 		l.record("progress", l.s.Progress, where(o))
 	}
+	const key, least = "progress-interval", time.Second
+	if o, ok := l.get(key); ok {
+		d, err := parseSeconds(o.Value)
+		if err != nil || d < least {
+			l.refuse(o, key, "not a number of seconds of at least 1")
+			return
+		}
+		l.s.ProgressInterval = d
+	}
 }
 
 // times reads time, which for the scripts is on if it is 1.

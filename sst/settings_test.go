@@ -118,6 +118,8 @@ func TestSettingsOfTheSST(t *testing.T) {
 		{"a rate whose suffix was forgotten", "[sst]\nrlimit=40\n", func(s *Settings) bool { return s.RateLimit == 0 }, "is a k, m or g missing?"},
 		{"the server's groups have no rate", "[mysqld]\nrlimit=10m\n", func(s *Settings) bool { return s.RateLimit == 0 }, ""},
 		{"no progress is no rate either", "[sst]\nprogress=none\nrlimit=10m\n", func(s *Settings) bool { return s.RateLimit == 0 && s.Progress == "none" }, "rlimit=10m is not in force"},
+		{"lines of progress in the log", "[sst]\nprogress-interval=2.5\n", func(s *Settings) bool { return s.ProgressInterval == 2500*time.Millisecond }, ""},
+		{"too many of them", "[sst]\nprogress-interval=0.5\n", func(s *Settings) bool { return s.ProgressInterval == 0 }, "progress-interval=0.5 is not a number of seconds of at least 1, the default is used"},
 		{"progress in the log", "[sst]\nprogress=1\n", func(s *Settings) bool { return s.Progress == "1" }, ""},
 		{"progress in a file", "[sst]\nprogress=run/p\n", func(s *Settings) bool {
 			return s.Progress == "/var/lib/mysql/run/p" && slices.Contains(s.Places.NotData, plan.NotData{Key: "progress", Path: s.Progress})

@@ -111,12 +111,16 @@ func (d *clusterDemo) prepare(ctx context.Context) error {
 func (d *clusterDemo) join(ctx context.Context) error {
 	return d.joiner.run(ctx, nil, func(ctx context.Context) error {
 		began, mark := time.Now(), d.donor.logSize()
+		defer d.follow(ctx, d.donor.path("progress"))()
 		writer, err := whileWriting(ctx, d.donor, func(ctx context.Context) error { return d.joiner.synced(ctx, d.Megabytes) })
 		if err != nil {
 			return err
 		}
 		d.say("node2 joined by SST, from an empty data directory, in %.1f s", time.Since(began).Seconds())
 		if err := d.told(mark, "SST completed on donor", "under its lock"); err != nil {
+			return err
+		}
+		if err := d.draw(d.donor.path("progress"), fmt.Sprintf("an SST of %d MB between two nodes, while a client writes", d.Megabytes)); err != nil {
 			return err
 		}
 		d.say("       a client wrote %d transactions to node1 meanwhile, the longest took %.2f s", writer.transactions, writer.longest.Seconds())

@@ -70,7 +70,7 @@ func (n *node) configure(c *mariadbd.Certificates, weight int, others ...*node) 
 		"wsrep_cluster_address=gcomm://" + strings.Join(members, ","), "wsrep_cluster_name=" + filepath.Base(filepath.Dir(n.dir)),
 		"wsrep_node_name=" + n.name, "wsrep_node_address=" + mariadbd.Host,
 		"wsrep_sst_method=rsync_tunnel", fmt.Sprintf("wsrep_sst_receive_address=%s:%d", mariadbd.Host, n.ports.sst),
-		"", "[sst]", "tca=" + c.All, "tcert=" + c.Bundles[n.name], "",
+		"", "[sst]", "tca=" + c.All, "tcert=" + c.Bundles[n.name], "progress=" + n.path("progress"), "",
 	}
 	if err := n.own(c.Bundles[n.name]); err != nil {
 		return err

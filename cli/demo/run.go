@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -25,6 +26,8 @@ type Options struct {
 	Keep      bool   // leave the folder behind
 	Program   string // this program
 	Out       io.Writer
+	Live      func(string) // shows a line of a terminal; nil: there is none
+	SVG       string       // file for a picture; "": none
 }
 
 // A demo of the look-alike.
@@ -70,6 +73,9 @@ func (d *demo) run(ctx context.Context, temporary string) (err error) {
 	defer d.donor.Close()
 	defer d.joiner.Close()
 	if err = d.transfer(ctx); err == nil {
+		err = d.draw(d.folder.Path("progress"), fmt.Sprintf("an SST of %d MB, as donor", d.Megabytes))
+	}
+	if err == nil {
 		err = d.compare(ctx)
 	}
 	if err != nil {
@@ -173,12 +179,14 @@ type side struct {
 }
 
 func (d *demo) side(name string, datadir *lookalike.Datadir, certs *mariadbd.Certificates, bin string) (*side, error) {
-	s, err := mariadbd.NewSide(d.folder, mariadbd.SideOptions{Name: name, Datadir: datadir.Dir, Certificates: certs, Bin: bin, Grace: d.grace})
+	s, err := mariadbd.NewSide(d.folder, mariadbd.SideOptions{Name: name, Datadir: datadir.Dir, Certificates: certs, Bin: bin, Grace: d.grace,
+		SST: []string{`progress="` + strings.ReplaceAll(d.folder.Path("progress"), `\`, `\\`) + `"`}})
 	return &side{s, datadir}, err
 }
 
 // transfer is the SST: two mariadbd, each with its program.
 func (d *demo) transfer(ctx context.Context) error {
+	defer d.follow(ctx, d.folder.Path("progress"))()
 	s := mariadbd.SST{Donor: d.donor.Side, Joiner: d.joiner.Side, Patience: d.grace, Mark: d.times.mark, Ready: d.positionGivenUp, Lock: d.lock}
 	return s.Run(ctx)
 }

@@ -42,6 +42,15 @@ func (d *Dialogue) Continue() error { return d.line("continue") }
 // Done tells the donor's server that its state, up to position, is with the joiner.
 func (d *Dialogue) Done(position string) error { return d.line("done " + position) }
 
+// Progress tells how many of total bytes are done, in two lines. Only a server that was
+// started with wsrep_debug asks for them; older ones take any such line for the last.
+func (d *Dialogue) Progress(total, done int64) error {
+	if err := d.line(fmt.Sprintf("total %d", total)); err != nil {
+		return err
+	}
+	return d.line(fmt.Sprintf("complete %d", done))
+}
+
 func (d *Dialogue) line(text string) error {
 	if i := strings.IndexFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }); i >= 0 {
 		return fmt.Errorf("line %q for mariadbd has a control character", text)

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A role that a person starts at a terminal shows how far it is in a line that is written
+// over and over, and the log above it.
+func TestARoleAtATerminalHasALiveLine(t *testing.T) {
+	program, err := exec.LookPath("wsrep_sst_rsync_tunnel")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	if out, err := exec.CommandContext(t.Context(), program, "certs", "self", "--cn", "localhost", "--out", in("tls")).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, d := range []string{"old/mysql", "new"} {
+		if err := os.MkdirAll(in(d), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, content := range map[string]string{
+		"old/ibdata1": strings.Repeat("x", 3<<20), "old/ib_logfile0": "x",
+		"my.cnf": fmt.Sprintf("[sst]\ntca=%s\ntcert=%s\nstatus-file=off\nrlimit=2m\n", in("tls/localhost.crt"), in("tls/localhost.pem")),
+	} {
+		if err := os.WriteFile(in(name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	receive := exec.CommandContext(t.Context(), program, "receive", "--defaults-file="+in("my.cnf"), "--datadir", in("new"), "--address", fmt.Sprintf("localhost:%d", freePort()))
+	stdout, err := receive.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := receive.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	_, address, ok := strings.Cut(strings.TrimSpace(line), " send ")
+	if err != nil || !ok {
+		t.Fatalf("%q, %v", line, err)
+	}
+	send := exec.CommandContext(t.Context(), program, "send", "--defaults-file="+in("my.cnf"), "--datadir", in("old"), address)
+	terminal, other := openTerminal(t)
+	send.Stderr = other
+	if err := send.Start(); err != nil {
+		t.Fatal(err)
+	}
+	other.Close()
+	var said strings.Builder
+	for b := make([]byte, 1000); ; {
+		n, err := terminal.Read(b)
+		said.Write(b[:n])
+		if err != nil { // the other end is closed
+			break
+		}
+	}
+	if err := send.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, said.String())
+	}
+	if err := receive.Wait(); err != nil {
+		t.Error(err)
+	}
+	if n := strings.Count(said.String(), "\r\x1b[Kdonor: "); n < 3 || !strings.Contains(said.String(), " of 3.0 MiB), sent ") {
+		t.Errorf("the line is written %d times:\n%q", n, said.String())
+	}
+	if !strings.Contains(said.String(), "\r\x1b[KWSREP_SST: [INFO] Sending continue to donor") {
+		t.Errorf("the log does not stand above the line:\n%q", said.String())
+	}
+}
