@@ -19,7 +19,7 @@ import (
 //
 //	open    dialer, first: the version 1 in a byte, then as credit
 //	credit  how many bytes more the other side may send, 4 bytes; of the accepting side
-//	        the first one is its answer to open
+//	        the first one is its answer to open, and one of 0 bytes says that close came
 //	data    1 to 65536 bytes
 //	close   one byte: 0 if all was sent that was written, 1 if something is missing.
 //	        Nothing comes after it from this side, and nothing is read any more
@@ -57,6 +57,7 @@ type Conn struct {
 	granted  int   // what the peer may still send
 	credit   int   // what we may still send
 	opened   bool  // open has come, or its answer
+	arrived  bool  // our close is there
 	peerEnd  error // what Read says once the inbox is empty; nil: more may come
 	lost     error // the association's end
 	closed   bool
@@ -173,6 +174,7 @@ func (c *Conn) receive(kind sctp.PayloadProtocolIdentifier, p []byte) (done bool
 			return false, errProtocol("grants more than the largest window of a stream")
 		}
 		c.credit += int(n)
+		c.arrived = c.arrived || n == 0
 	case !c.opened:
 		return false, errProtocol("does not begin a stream as it should")
 	case kind == kindData && len(p) > 0:
@@ -187,6 +189,9 @@ func (c *Conn) receive(kind sctp.PayloadProtocolIdentifier, p []byte) (done bool
 		if p[0] != 0 {
 			c.peerEnd = io.ErrUnexpectedEOF
 		}
+		if !c.closed {
+			c.assoc.owe(c) // sooner than SCTP would acknowledge it
+		}
 		return c.closed, nil
 	default:
 		return false, errProtocol("sends what is no message of a stream")
@@ -197,14 +202,17 @@ func (c *Conn) receive(kind sctp.PayloadProtocolIdentifier, p []byte) (done bool
 // grant lets the peer send what has been read.
 func (c *Conn) grant() {
 	c.mu.Lock()
-	n := c.owed
-	if c.closed || c.lost != nil {
+	n, ended := c.owed, c.peerEnd != nil
+	if ended {
 		n = 0
 	}
-	c.owed -= n
-	c.granted += n
+	told := c.closed || c.lost != nil || n == 0 && !ended
+	if !told {
+		c.owed -= n
+		c.granted += n
+	}
 	c.mu.Unlock()
-	if n > 0 {
+	if !told {
 		c.stream.WriteSCTP(binary.BigEndian.AppendUint32(nil, uint32(n)), kindCredit)
 	}
 }
@@ -369,7 +377,7 @@ func (c *Conn) acknowledged(until time.Time) {
 	var patience limit
 	patience.set(until, &c.cond)
 	defer patience.set(time.Time{}, &c.cond)
-	for c.lost == nil && !patience.over() && c.stream.BufferedAmount() > 0 {
+	for c.lost == nil && !c.arrived && !patience.over() && c.stream.BufferedAmount() > 0 {
 		c.cond.Wait()
 	}
 }

@@ -68,7 +68,10 @@ func TestAStreamThatNobodyReadsStopsNoOther(t *testing.T) {
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("after %d bytes that nobody read: %v", n, err)
 	}
-	if held := unread.inbox.held; held > wideWindow {
+	unread.mu.Lock()
+	held := unread.inbox.held
+	unread.mu.Unlock()
+	if held > wideWindow {
 		t.Errorf("%d bytes are kept for a reader that does not come", held)
 	}
 	donor, joiner := p.connect()

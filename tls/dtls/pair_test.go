@@ -82,6 +82,7 @@ func newPair(t testing.TB, change func(donor, joiner *side)) *pair {
 	if err != nil {
 		t.Fatal(err)
 	}
+	enlarge(t, socket)
 	l, err := NewListener(socket)
 	if err != nil {
 		t.Fatal(err)
@@ -92,16 +93,40 @@ func newPair(t testing.TB, change func(donor, joiner *side)) *pair {
 	p.to(l.Addr())
 	p.route.Config = func() Config { return donor.config }
 	go p.serve()
-	t.Cleanup(func() { l.Close() })
+	t.Cleanup(func() {
+		l.Close()
+		for len(p.accepted) > 0 {
+			p.finish(<-p.accepted)
+		}
+	})
 	return p
+}
+
+// finish ends the joiner's side of an association, which may not have heard of its end.
+func (p *pair) finish(joiner *Conn) {
+	joiner.Close()
+	joiner.assoc.end(net.ErrClosed)
+	joiner.assoc.work.Wait()
 }
 
 // to makes the dialer go to another address.
 func (p *pair) to(addr net.Addr) {
 	p.route = Route{Addr: addr.String(), Config: p.route.Config, KnockLimit: 5 * time.Second, HandshakeLimit: 20 * time.Second}
 	p.route.Connect = func(context.Context) (*net.UDPConn, error) {
-		return net.DialUDP("udp", nil, addr.(*net.UDPAddr))
+		socket, err := net.DialUDP("udp", nil, addr.(*net.UDPAddr))
+		if err == nil {
+			enlarge(p.t, socket)
+		}
+		return socket, err
 	}
+}
+
+func enlarge(t testing.TB, socket *net.UDPConn) {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	SetBuffers(raw)
 }
 
 func (p *pair) serve() {
@@ -140,6 +165,6 @@ func (p *pair) connect() (donor, joiner *Conn) {
 	case <-time.After(20 * time.Second):
 		p.t.Fatal("the joiner has accepted nothing")
 	}
-	p.t.Cleanup(func() { joiner.Close() })
+	p.t.Cleanup(func() { p.finish(joiner) })
 	return donor, joiner
 }
