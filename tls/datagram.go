@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"syscall"
@@ -126,8 +127,8 @@ func (c *Channel) dialDatagram(ctx context.Context, host string, port int) (*Con
 	var p *prepared
 	var v verifier
 	conn, err := c.datagrams.Dial(ctx, dtls.Route{
-		Addr: addr, KnockLimit: c.connectTimeout(), HandshakeLimit: c.cfg.HandshakeTimeout,
-		Connect: func(ctx context.Context) (*net.UDPConn, error) { return c.connectUDP(ctx, host, addr) },
+		Addr: addr, Name: c.wanted(host), KnockLimit: c.connectTimeout(), HandshakeLimit: c.cfg.HandshakeTimeout,
+		Connect: func(ctx context.Context) ([]*net.UDPConn, error) { return c.connectUDP(ctx, host, port) },
 		Config: func() dtls.Config {
 			p = c.current()
 			var cfg *stdtls.Config
@@ -155,22 +156,59 @@ func (c *Channel) endsOf(peer string) ends {
 	return e
 }
 
-func (c *Channel) connectUDP(ctx context.Context, host, addr string) (*net.UDPConn, error) {
-	local, err := c.set.bind.resolve(ctx, c, host)
+// maxAddresses of a joiner's name are tried.
+const maxAddresses = 8
+
+// connectUDP makes a socket for each address of the joiner.
+func (c *Channel) connectUDP(ctx context.Context, host string, port int) (sockets []*net.UDPConn, err error) {
+	defer func() {
+		if err != nil {
+			for _, s := range sockets {
+				s.Close()
+			}
+		}
+	}()
+	addrs, err := c.addresses(ctx, host)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := c.dialFrom(ctx, "udp", local, addr)
+	for i, a := range addrs {
+		local, err := c.set.bind.resolve(ctx, c, a.String())
+		if err != nil {
+			return sockets, err
+		}
+		raw, err := c.dialFrom(ctx, "udp", local, netip.AddrPortFrom(a, uint16(port)).String())
+		if err != nil {
+			if len(sockets) == 0 && i == len(addrs)-1 {
+				return sockets, err
+			}
+			continue // of a family that this host has no way for
+		}
+		socket := raw.(*net.UDPConn)
+		sockets = append(sockets, socket)
+		c.enlarge(socket)
+		if err := c.configureConn(socket); err != nil {
+			return sockets, err
+		}
+	}
+	return sockets, nil
+}
+
+// addresses are those of the joiner's name.
+func (c *Channel) addresses(ctx context.Context, host string) ([]netip.Addr, error) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{a.Unmap()}, nil
+	}
+	limited, cancel := context.WithTimeout(ctx, c.connectTimeout())
+	defer cancel()
+	addrs, err := c.lookup(limited, c.set.network("ip"), host)
 	if err != nil {
 		return nil, err
 	}
-	socket := raw.(*net.UDPConn)
-	c.enlarge(socket)
-	if err := c.configureConn(socket); err != nil {
-		socket.Close()
-		return nil, err
+	for i := range addrs {
+		addrs[i] = addrs[i].Unmap()
 	}
-	return socket, nil
+	return addrs[:min(len(addrs), maxAddresses)], nil
 }
 
 // bothEnds is what most often is the matter when nobody answers.

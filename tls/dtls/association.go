@@ -29,8 +29,8 @@ const (
 
 	// pulse is the time between heartbeats, and silenceLimit that without any sign of
 	// life after which an association has ended.
-	pulse        = 4 * time.Second
-	silenceLimit = 20 * time.Second
+	pulse        = 3 * time.Second
+	silenceLimit = 10 * time.Second
 	// idleLimit is the time that a listener keeps one without connections.
 	idleLimit = 30 * time.Second
 	// refusedFor is how long a joiner's host refuses datagrams, nothing being heard

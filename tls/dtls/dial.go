@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	piondtls "github.com/pion/dtls/v3"
@@ -26,6 +27,7 @@ type Dialer struct {
 	making sync.Mutex // held while an association is made
 	mu     sync.Mutex
 	addr   string
+	name   string
 	assoc  *association
 }
 
@@ -35,9 +37,13 @@ func NewDialer() *Dialer { return &Dialer{limits: defaultLimits} }
 // A Route is how a Dialer comes to an association; both functions are called for each
 // new one.
 type Route struct {
-	Addr string // one for which an association may be used again
-	// Connect makes a connected UDP socket.
-	Connect func(context.Context) (*net.UDPConn, error)
+	// Addr is a host and a port; an association may be used again for the same one, or
+	// for the address that it came to, if Name is the same: what the listener's
+	// certificate was asked for.
+	Addr, Name string
+	// Connect makes connected UDP sockets, one for each address that the listener may
+	// have. All are knocked at: to connect one says nothing, unlike with TCP.
+	Connect func(context.Context) ([]*net.UDPConn, error)
 	// Config is for the handshake over it.
 	Config func() Config
 	// KnockLimit is how long an answer to the first datagrams is waited for, and
@@ -80,7 +86,7 @@ func (d *Dialer) association(ctx context.Context, r Route) (a *association, fres
 	defer d.making.Unlock()
 	d.mu.Lock()
 	a = d.assoc
-	usable := a != nil && d.addr == r.Addr && a.reserve()
+	usable := a != nil && d.name == r.Name && (d.addr == r.Addr || a.meter.RemoteAddr().String() == r.Addr) && a.reserve()
 	d.mu.Unlock()
 	if usable {
 		return a, false, nil
@@ -89,7 +95,7 @@ func (d *Dialer) association(ctx context.Context, r Route) (a *association, fres
 		return nil, false, err
 	}
 	d.mu.Lock()
-	d.addr, d.assoc = r.Addr, a
+	d.addr, d.name, d.assoc = r.Addr, r.Name, a
 	d.mu.Unlock()
 	return a, true, nil
 }
@@ -104,15 +110,14 @@ func (d *Dialer) leave(a *association) {
 }
 
 func (d *Dialer) make(ctx context.Context, r Route) (*association, error) {
-	socket, err := r.Connect(ctx)
+	sockets, err := r.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	knocking, cancel := context.WithTimeout(ctx, r.KnockLimit)
-	err = knockAt(knocking, socket)
+	socket, err := knockAtAll(knocking, sockets)
 	cancel()
 	if err != nil {
-		socket.Close()
 		return nil, err
 	}
 	shaking, cancel := context.WithTimeout(ctx, r.HandshakeLimit)
@@ -161,6 +166,32 @@ const (
 	knockInterval    = 200 * time.Millisecond
 	maxKnockInterval = time.Second
 )
+
+// knockAtAll knocks until the first of them is let in, and closes the others.
+func knockAtAll(ctx context.Context, sockets []*net.UDPConn) (*net.UDPConn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	errs := make([]error, len(sockets))
+	var first atomic.Pointer[net.UDPConn]
+	var wg sync.WaitGroup
+	for i, s := range sockets {
+		wg.Go(func() {
+			if errs[i] = knockAt(ctx, s); errs[i] == nil && first.CompareAndSwap(nil, s) {
+				cancel()
+				return
+			}
+			s.Close()
+		})
+	}
+	wg.Wait()
+	if s := first.Load(); s != nil {
+		return s, nil
+	}
+	if len(errs) == 0 {
+		return nil, errors.New("there is no address to knock at")
+	}
+	return nil, errs[0]
+}
 
 // knockAt knocks until the listener lets us in. A refusal by the joiner's host counts at
 // once: there is nobody to disturb yet.

@@ -112,12 +112,12 @@ func (p *pair) finish(joiner *Conn) {
 // to makes the dialer go to another address.
 func (p *pair) to(addr net.Addr) {
 	p.route = Route{Addr: addr.String(), Config: p.route.Config, KnockLimit: 5 * time.Second, HandshakeLimit: 20 * time.Second}
-	p.route.Connect = func(context.Context) (*net.UDPConn, error) {
+	p.route.Connect = func(context.Context) ([]*net.UDPConn, error) {
 		socket, err := net.DialUDP("udp", nil, addr.(*net.UDPAddr))
 		if err == nil {
 			enlarge(p.t, socket)
 		}
-		return socket, err
+		return []*net.UDPConn{socket}, err
 	}
 }
 
