@@ -170,7 +170,7 @@ func (c *Conn) receive(kind sctp.PayloadProtocolIdentifier, p []byte) (done bool
 	case kind == kindCredit && len(p) == 4 && (c.opened || c.dialed):
 		c.opened = true
 		n := binary.BigEndian.Uint32(p)
-		if n > wideWindow || c.credit+int(n) > wideWindow {
+		if n > wideWindow || c.credit > wideWindow-int(n) {
 			return false, errProtocol("grants more than the largest window of a stream")
 		}
 		c.credit += int(n)
