@@ -32,6 +32,7 @@ type EndOptions struct {
 	Bytes      int64  // Network, TLS: how much to send
 	Threads    int
 	CA, Cert   string // PEM files
+	Transport  string // of TLS and Raw: tls or dtls
 	Port       int    // donor: where the joiner listens
 }
 
@@ -58,7 +59,7 @@ func End(ctx context.Context, o EndOptions, in io.Reader, out io.Writer) error {
 			role = tls.Joiner
 		}
 		var err error
-		if e.channel, err = tls.Load(tls.Config{Role: role, CA: o.CA, Cert: o.Cert, Host: mariadbd.Host}); err != nil {
+		if e.channel, err = tls.Load(tls.Config{Role: role, CA: o.CA, Cert: o.Cert, Host: mariadbd.Host, Transport: tls.Transport(o.Transport)}); err != nil {
 			return err
 		}
 	}
@@ -115,14 +116,25 @@ func parallel(n int, f func(i int) error) error {
 	return errors.Join(errs...)
 }
 
+func (e *end) listener(ctx context.Context) (net.Listener, error) {
+	if e.channel != nil {
+		return e.channel.Listen(ctx, mariadbd.Host, 0)
+	}
+	return net.Listen("tcp", net.JoinHostPort(mariadbd.Host, "0"))
+}
+
 // listen serves connections until in ends.
 func (e *end) listen(ctx context.Context, in io.Reader, out io.Writer) error {
-	l, err := net.Listen("tcp", net.JoinHostPort(mariadbd.Host, "0"))
+	l, err := e.listener(ctx)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	if _, err := fmt.Fprintln(out, l.Addr().(*net.TCPAddr).Port); err != nil {
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(out, port); err != nil {
 		return err
 	}
 	var serving sync.WaitGroup

@@ -7,10 +7,14 @@ import (
 	"io"
 	"math"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"wsrep_sst_rsync_tunnel/bench/mariadbd"
+	"wsrep_sst_rsync_tunnel/tls/dtls/udplink"
 )
 
 // A Link is a slow network between two ends: a proxy on this host that lets so many
@@ -209,4 +213,27 @@ func (p *pacer) take(n int) time.Time {
 		p.free = p.free.Add(time.Duration(float64(n) / float64(p.rate) * float64(time.Second)))
 	}
 	return p.free
+}
+
+// A datagramLink is a Link for UDP.
+type datagramLink struct{ *udplink.Link }
+
+func (l datagramLink) port() int { return l.Addr().Port }
+func (l datagramLink) close()    { l.Close() }
+
+// datagrams leads to the UDP port of target, an address and a port.
+func (l Link) datagrams(target string) (datagramLink, error) {
+	host, port, err := net.SplitHostPort(target)
+	if err != nil {
+		return datagramLink{}, err
+	}
+	if host == mariadbd.Host {
+		host = "127.0.0.1"
+	}
+	to, err := netip.ParseAddrPort(net.JoinHostPort(host, port))
+	if err != nil {
+		return datagramLink{}, err
+	}
+	u, err := udplink.New(to, udplink.Options{Delay: l.Delay / 2, Rate: l.Rate})
+	return datagramLink{u}, err
 }

@@ -40,6 +40,7 @@ type HostOptions struct {
 	// Of Connect, as in Options.
 	Megabytes, Files, Threads, Runs int
 	Compress                        string
+	Transport                       string // tls or dtls; "": as the node has it, else tls
 
 	Out      io.Writer // of Listen: what the other host needs
 	Progress io.Writer // nil: none
@@ -70,6 +71,12 @@ func (o *HostOptions) channel(role tls.Role, as sst.Role, folder *mariadbd.Folde
 	}
 	if err != nil {
 		return nil, a, err
+	}
+	if err := checkTransport(o.Transport); err != nil {
+		return nil, a, err
+	}
+	if o.Transport != "" {
+		c.Transport = tls.Transport(o.Transport)
 	}
 	ch, err := tls.Load(c)
 	return ch, a, err
@@ -180,11 +187,12 @@ func (l *listening) accept(ctx context.Context, listener net.Listener) error {
 	}
 }
 
-// firstByte is the first byte that the peer sends, which stays to be read.
+// firstByte is the first byte that the peer sends, which stays to be read. Over UDP
+// nothing comes in the clear.
 func firstByte(conn net.Conn) (byte, error) {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
-		return 0, fmt.Errorf("a connection of the type %T", conn)
+		return tlsHandshake, nil
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {
@@ -203,17 +211,19 @@ func firstByte(conn net.Conn) (byte, error) {
 	return b[0], err
 }
 
+// tlsHandshake is what a record of TLS begins with.
+const tlsHandshake = 0x16
+
 // serve serves one connection. control tells that it was that of a session, which is
 // over. What does not know the token, or fails its handshake, is nobody.
 func (l *listening) serve(ctx context.Context, raw net.Conn) (control bool, err error) {
-	const handshake = 0x16 // a record of TLS
 	raw.SetReadDeadline(time.Now().Add(talkLimit))
 	first, err := firstByte(raw)
 	raw.SetReadDeadline(time.Time{})
 	if err != nil {
 		return false, err
 	}
-	if first != handshake {
+	if first != tlsHandshake {
 		return false, l.inTheClear(raw)
 	}
 	conn, err := l.channel.Server(ctx, raw)

@@ -18,6 +18,7 @@ import (
 	"wsrep_sst_rsync_tunnel/bench/mariadbd"
 	"wsrep_sst_rsync_tunnel/bench/picture"
 	"wsrep_sst_rsync_tunnel/sst"
+	"wsrep_sst_rsync_tunnel/tls"
 )
 
 // local is a measurement on this host.
@@ -261,7 +262,7 @@ func (b *local) own(ctx context.Context, to string) (s sample, err error) {
 
 // via leads the donor through the link.
 func (b *local) via(ctx context.Context) (via func(string) (string, error), end func()) {
-	var p *proxy
+	var p network
 	via = func(offer string) (string, error) {
 		address, path, _ := strings.Cut(offer, "/")
 		before := ""
@@ -269,7 +270,7 @@ func (b *local) via(ctx context.Context) (via func(string) (string, error), end 
 			before, address = address[:i+1], address[i+1:]
 		}
 		var err error
-		if p, err = b.Link.proxy(ctx, address); err != nil {
+		if p, err = b.network(ctx, address, b.Transport); err != nil {
 			return "", err
 		}
 		return before + net.JoinHostPort(mariadbd.Host, strconv.Itoa(p.port())) + "/" + path, nil
@@ -279,6 +280,19 @@ func (b *local) via(ctx context.Context) (via func(string) (string, error), end 
 			p.close()
 		}
 	}
+}
+
+// A network is a Link at work.
+type network interface {
+	port() int
+	close()
+}
+
+func (b *local) network(ctx context.Context, target, transport string) (network, error) {
+	if transport == string(tls.DTLS) {
+		return b.Link.datagrams(target)
+	}
+	return b.Link.proxy(ctx, target)
 }
 
 // times keeps the first of each moment.
@@ -310,7 +324,7 @@ func (b *local) ends(kind string) func(ctx context.Context, to string) (sample, 
 		defer func() { s.donor, s.joiner = donor.close(), joiner.close() }()
 		args := func(role, dir string) []string {
 			return []string{b.Program, EndCommand, kind, role, "--dir=" + dir, "--like=" + b.set.dir, "--bytes=" + strconv.FormatInt(b.set.bytes, 10),
-				"--threads=" + strconv.Itoa(b.Threads), "--ca=" + b.certs.All, "--cert=" + b.certs.Bundles[role]}
+				"--threads=" + strconv.Itoa(b.Threads), "--ca=" + b.certs.All, "--cert=" + b.certs.Bundles[role], "--transport=" + b.Transport}
 		}
 		switch kind {
 		case Reading:
@@ -330,7 +344,11 @@ func (b *local) ends(kind string) func(ctx context.Context, to string) (sample, 
 			return s, fmt.Errorf("no port from the joiner's end: %w: %s", err, j.said.String())
 		}
 		if b.Link.on() {
-			p, err := b.Link.proxy(ctx, net.JoinHostPort(mariadbd.Host, strconv.Itoa(port)))
+			transport := b.Transport
+			if kind == Network {
+				transport = ""
+			}
+			p, err := b.network(ctx, net.JoinHostPort(mariadbd.Host, strconv.Itoa(port)), transport)
 			if err != nil {
 				return s, err
 			}

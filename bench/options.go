@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"wsrep_sst_rsync_tunnel/bench/mariadbd"
+	"wsrep_sst_rsync_tunnel/tls"
 )
 
 // Options of a measurement on one host.
@@ -20,10 +21,11 @@ type Options struct {
 	Megabytes int    // of synthetic data, in MiB; 0: DefaultMegabytes
 	Files     int    // all of one length; 0: a mixture
 
-	Threads  int      // connections, and goroutines of the limits; 0: the CPUs that we may use
-	Compress string   // off, zstd or auto; "": not set
-	SST      []string // further KEY=VALUE of the group [sst]
-	Link     Link
+	Threads   int      // connections, and goroutines of the limits; 0: the CPUs that we may use
+	Compress  string   // off, zstd or auto; "": not set
+	SST       []string // further KEY=VALUE of the group [sst]
+	Link      Link
+	Transport string // tls or dtls; "": tls
 
 	Against bool // measure the alternatives too
 	Runs    int  // rounds; 0: DefaultRuns
@@ -71,6 +73,9 @@ func (o *Options) complete() error {
 	if !slices.Contains([]string{"", "off", "zstd", "auto"}, o.Compress) {
 		return fmt.Errorf("--compress %s: should be off, zstd or auto", o.Compress)
 	}
+	if err := checkTransport(o.Transport); err != nil {
+		return err
+	}
 	for _, line := range o.SST {
 		if key, _, ok := strings.Cut(line, "="); !ok || key == "" || strings.ContainsAny(line, "\r\n") || strings.HasPrefix(line, "[") || strings.HasPrefix(line, "!") {
 			return fmt.Errorf("--sst %q: should be KEY=VALUE", line)
@@ -96,5 +101,15 @@ func (o *Options) lines() []string {
 	if o.Compress != "" {
 		lines = append(lines, "compress="+o.Compress)
 	}
+	if o.Transport != "" {
+		lines = append(lines, "transport="+o.Transport)
+	}
 	return append(lines, o.SST...)
+}
+
+func checkTransport(t string) error {
+	if !slices.Contains([]string{"", string(tls.TCP), string(tls.DTLS)}, t) {
+		return fmt.Errorf("--transport %s: should be tls or dtls", t)
+	}
+	return nil
 }

@@ -12,16 +12,17 @@ import (
 )
 
 type benchCommand struct {
-	Dir      string     `placeholder:"DIR" help:"Copy this data, unchanged, instead of synthetic."`
-	MB       int        `name:"mb" default:"256" help:"How much synthetic data, in MiB."`
-	Files    int        `help:"In so many files of one length; else a mixture."`
-	Threads  int        `help:"Connections; else as many as there are CPUs."`
-	Compress string     `placeholder:"HOW" help:"off, zstd or auto."`
-	SST      []string   `name:"sst" sep:"none" placeholder:"KEY=VALUE" help:"A further line of [sst], such as rlimit=10m."`
-	Link     bench.Link `placeholder:"RATE,DELAY" help:"A slow network, as 20MB/s,40ms (round trip)."`
-	Runs     int        `default:"3" help:"Rounds, of which medians are reported."`
-	Grow     bool       `help:"1/8 to all of --mb, and 1, 2 and 4 connections."`
-	Against  bool       `help:"Beside rsync, with socat, with stunnel, and cp."`
+	Dir       string     `placeholder:"DIR" help:"Copy this data, unchanged, instead of synthetic."`
+	MB        int        `name:"mb" default:"256" help:"How much synthetic data, in MiB."`
+	Files     int        `help:"In so many files of one length; else a mixture."`
+	Threads   int        `help:"Connections; else as many as there are CPUs."`
+	Compress  string     `placeholder:"HOW" help:"off, zstd or auto."`
+	SST       []string   `name:"sst" sep:"none" placeholder:"KEY=VALUE" help:"A further line of [sst], such as rlimit=10m."`
+	Link      bench.Link `placeholder:"RATE,DELAY" help:"A slow network, as 20MB/s,40ms (round trip)."`
+	Transport string     `placeholder:"HOW" help:"tls or dtls (UDP)."`
+	Runs      int        `default:"3" help:"Rounds, of which medians are reported."`
+	Grow      bool       `help:"1/8 to all of --mb, and 1, 2 and 4 connections."`
+	Against   bool       `help:"Beside rsync, with socat, with stunnel, and cp."`
 
 	Listen  optional `placeholder:"[ADDR]" help:"One of two hosts: receive; write only to --dir."`
 	Connect string   `placeholder:"HOST[:PORT]" help:"The other host: send to bench --listen."`
@@ -47,7 +48,7 @@ func (b benchCommand) Run(c console) error {
 	}
 	hosts := bench.HostOptions{
 		Address: b.Listen.Text, Node: b.Node || b.defaults() != (mycnf.Args{}), Defaults: b.defaults(), Secret: b.Secret, Dir: b.Dir,
-		Megabytes: b.MB, Files: b.Files, Threads: b.Threads, Runs: b.Runs, Compress: b.Compress, Out: c.out, Progress: bench.Terminal(c.err),
+		Megabytes: b.MB, Files: b.Files, Threads: b.Threads, Runs: b.Runs, Compress: b.Compress, Transport: b.Transport, Out: c.out, Progress: bench.Terminal(c.err),
 	}
 	switch {
 	case b.Listen.Given:
@@ -96,7 +97,7 @@ func (b benchCommand) local(c console) error {
 		return err
 	}
 	o := bench.Options{
-		Program: file, Dir: b.Dir, Megabytes: b.MB, Files: b.Files, Threads: b.Threads, Compress: b.Compress, SST: b.SST, Link: b.Link,
+		Program: file, Dir: b.Dir, Megabytes: b.MB, Files: b.Files, Threads: b.Threads, Compress: b.Compress, SST: b.SST, Link: b.Link, Transport: b.Transport,
 		Against: b.Against, Runs: b.Runs, Progress: bench.Terminal(c.err),
 	}
 	if b.Grow {
@@ -140,20 +141,21 @@ func (b benchCommand) tell(c console, r benchReport) error {
 
 // benchEndCommand is started by bench only.
 type benchEndCommand struct {
-	Kind    string `arg:""`
-	Role    string `arg:"" enum:"donor,joiner"`
-	Dir     string
-	Like    string
-	Bytes   int64
-	Threads int
-	CA      string `name:"ca"`
-	Cert    string
-	Port    int
+	Kind      string `arg:""`
+	Role      string `arg:"" enum:"donor,joiner"`
+	Dir       string
+	Like      string
+	Bytes     int64
+	Threads   int
+	CA        string `name:"ca"`
+	Cert      string
+	Transport string
+	Port      int
 }
 
 // Run is one end of a limit.
 func (b benchEndCommand) Run(c console) error {
 	return bench.End(context.Context(c), bench.EndOptions{
-		Kind: b.Kind, Role: b.Role, Dir: b.Dir, Like: b.Like, Bytes: b.Bytes, Threads: b.Threads, CA: b.CA, Cert: b.Cert, Port: b.Port,
+		Kind: b.Kind, Role: b.Role, Dir: b.Dir, Like: b.Like, Bytes: b.Bytes, Threads: b.Threads, CA: b.CA, Cert: b.Cert, Transport: b.Transport, Port: b.Port,
 	}, c.in, c.out)
 }

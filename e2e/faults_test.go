@@ -34,6 +34,11 @@ var faults = []struct{ fault, how, test string }{
 	{"link dead without a reset, under the lock", program, "sst.TestALinkThatIsDead/under the lock"},
 	{"link dead without a reset", servers, "e2e.TestAfterEachFailureTheNodeJoinsUnaided/the link is dead, without a word"},
 
+	{"the association of DTLS cut at 50 % of the copy", program, "sst.TestAnAssociationThatIsCutInTheMiddle"},
+	{"a link over UDP that is dead", program, "sst.TestALinkOverUDPThatIsDead"},
+	{"bad certificates over DTLS", program, "sst.TestCertificatesThatDoNotFitOverDTLS"},
+	{"one of the nodes only has transport=dtls", program, "sst.TestOneEndOnlySpeaksDTLS"},
+
 	{"SIGKILL of the donor's program", servers, "e2e.TestAfterEachFailureTheNodeJoinsUnaided/the donor's program is killed"},
 	{"SIGKILL of the donor's program, onto a former member", program, "sst.TestDonorKilledInTheMiddle"},
 	{"SIGTERM of the donor's program", servers, "e2e.TestAfterEachFailureTheNodeJoinsUnaided/the donor's program is asked to end"},

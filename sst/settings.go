@@ -3,6 +3,7 @@ package sst
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"wsrep_sst_rsync_tunnel/mycnf"
@@ -28,6 +29,9 @@ type Value struct {
 type Settings struct {
 	// The secure channel: tca, tcert, tkey, sockopt of [sst].
 	CA, Cert, Key, Sockopt Value
+	// transport and dtls-mtu of [sst], for rsync_tunnel only; "" and 0: not set.
+	Transport tls.Transport
+	MTU       int
 	// Under the names of the stock methods (method_rsync.go) there is no sockopt, but
 	// tcapath, and ssl-mode decides: Clear is DISABLED.
 	CAPath   Value
@@ -97,7 +101,7 @@ type Settings struct {
 func (s *Settings) TLS(role tls.Role) tls.Config {
 	return tls.Config{
 		Role: role, CA: s.CA.Text, Cert: s.Cert.Text, Key: s.Key.Text, Sockopt: s.Sockopt.Text, Host: s.host,
-		Mode: s.Mode, CAPath: s.CAPath.Text, Keys: s.keys,
+		Mode: s.Mode, CAPath: s.CAPath.Text, Keys: s.keys, Transport: s.Transport, MTU: s.MTU,
 		ConnectTimeout: s.ConnectTimeout, HandshakeTimeout: s.HandshakeTimeout,
 	}
 }
@@ -179,6 +183,9 @@ func where(o mycnf.Option) string { return o.File + ":" + strconv.Itoa(o.Line) }
 
 func (l *settingsLoader) channel() error {
 	if l.args.Method != Tunnel {
+		if o, ok := l.get("transport"); ok && !strings.EqualFold(o.Value, string(tls.TCP)) {
+			l.warn("%s: transport=%s has no effect on %s, which goes over TCP, as the script does: it is a key of rsync_tunnel", where(o), o.Value, l.args.Method)
+		}
 		err := l.stockChannel()
 		l.encrypt()
 		return err
@@ -189,6 +196,23 @@ func (l *settingsLoader) channel() error {
 		}
 	}
 	l.encrypt()
+	return l.transport()
+}
+
+// transport must be the same on both nodes. A word that nobody knows is an error, and
+// not the default: an SST would find nobody at the other end.
+func (l *settingsLoader) transport() error {
+	if o, ok := l.get("transport"); ok {
+		switch t := tls.Transport(strings.ToLower(o.Value)); t {
+		case tls.TCP, tls.DTLS:
+			l.s.Transport = t
+		default:
+			return advise(fmt.Errorf("%s: transport=%s: is neither tls nor dtls", where(o), o.Value), "use transport=tls, or remove the line")
+		}
+	}
+	if n, ok := l.integer("dtls-mtu", tls.MinMTU, tls.MaxMTU); ok {
+		l.s.MTU = n
+	}
 	return nil
 }
 

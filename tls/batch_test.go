@@ -116,7 +116,7 @@ func TestBothDirectionsAtOnceArriveWhole(t *testing.T) {
 				}
 				rest = rest[n:]
 			}
-			if err := from.CloseWrite(); err != nil {
+			if err := from.Conn.(*stdtls.Conn).CloseWrite(); err != nil {
 				t.Error(err)
 			}
 		}()
@@ -171,7 +171,7 @@ func TestAfterCloseWriteTheOtherDirectionGoesOn(t *testing.T) {
 	if _, err := o.donor.Write(sent); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.donor.CloseWrite(); err != nil {
+	if err := o.donor.Conn.(*stdtls.Conn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
 	got, err := io.ReadAll(o.joiner)

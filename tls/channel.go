@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"wsrep_sst_rsync_tunnel/tls/dtls"
 )
 
 // ALPN is what our own two ends agree on in the handshake: a hello follows.
@@ -54,6 +56,11 @@ type Config struct {
 
 	Sockopt string // socat address options (sockopt.md); for Socat only
 
+	// Transport is TLS over TCP if it is "" and sockopt does not say otherwise. MTU is
+	// for DTLS: the largest datagram that is sent, in bytes; 0 = [dtls.DefaultMTU].
+	Transport Transport
+	MTU       int
+
 	// Host is the joiner's host as it stands in its address: a name, an IPv4
 	// or an IPv6 address without brackets. The donor wants this name in the
 	// joiner's certificate, unless sockopt gives a commonname. "" = the host
@@ -81,6 +88,8 @@ type Channel struct {
 	buffers *sync.Pool // of *[bufferSize]byte
 	resume  stdtls.ClientSessionCache
 	lookup  func(ctx context.Context, network, host string) ([]netip.Addr, error)
+
+	datagrams *dtls.Dialer
 
 	mu       sync.Mutex
 	donor    netip.Addr // where the first authenticated one was; joiner
@@ -116,6 +125,9 @@ func Load(c Config) (*Channel, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := set.transport(&c); err != nil {
+		return nil, err
+	}
 	set.files(&c)
 	ch := &Channel{
 		cfg:     c,
@@ -123,6 +135,8 @@ func Load(c Config) (*Channel, error) {
 		buffers: &sync.Pool{New: func() any { return new([bufferSize]byte) }},
 		resume:  stdtls.NewLRUClientSessionCache(0),
 		lookup:  net.DefaultResolver.LookupNetIP,
+
+		datagrams: dtls.NewDialer(),
 	}
 	m, err := readMaterial(c)
 	if err != nil {

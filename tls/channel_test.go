@@ -20,6 +20,8 @@ func TestDescribe(t *testing.T) {
 			"TLS 1.2 to TLS 1.3; own certificate CERT (CN=node1, valid to 2039-05-06 07:08:09 UTC); peer verified against tca CA (2 certificates), name node2"},
 		{Config{Role: Donor, CA: tca, Host: "2001:db8::1", Sockopt: "pf=ip6"},
 			"TLS 1.2 to TLS 1.3; own certificate CERT (CN=node1, valid to 2039-05-06 07:08:09 UTC); peer verified against tca CA (2 certificates), name [2001:db8::1]; IPv6 only"},
+		{Config{Role: Joiner, CA: tca, Sockopt: "method=dtls1.2"},
+			"DTLS 1.2 over UDP, in datagrams of 1200 bytes at most; own certificate CERT (CN=node1, valid to 2039-05-06 07:08:09 UTC); peer verified against tca CA (2 certificates), any name"},
 		{Config{Role: Joiner, CA: tca, Sockopt: "min-version=TLS1.3"},
 			"TLS 1.3 only; own certificate CERT (CN=node1, valid to 2039-05-06 07:08:09 UTC); peer verified against tca CA (2 certificates), any name"},
 		{Config{Role: Joiner, Sockopt: "verify=0,max-version=TLS1.2,cipher=HIGH:!RC4"},

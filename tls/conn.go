@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"net"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -19,12 +20,12 @@ const recordSize = 16 << 10
 // Conn is a connection after its handshake. Like any net.Conn it may be read and
 // written by two goroutines. Writes of 32 KiB to 256 KiB are the fastest.
 type Conn struct {
-	*stdtls.Conn
-	batch *batch
-	ends  ends
-	peer  Peer
-	own   bool
-	heard atomic.Bool // the peer has sent something
+	net.Conn        // of crypto/tls, or of dtls
+	batch    *batch // nil with DTLS
+	ends     ends
+	peer     Peer
+	protocol string      // that ALPN agreed on
+	heard    atomic.Bool // the peer has sent something
 }
 
 // Peer is who is at the other end. Without a certificate (verify=0 on the joiner)
@@ -44,26 +45,29 @@ type Peer struct {
 
 func newConn(tc *stdtls.Conn, b *batch, e ends) *Conn {
 	s := tc.ConnectionState()
-	p := Peer{
-		Addr:    tc.RemoteAddr().String(),
-		Version: stdtls.VersionName(s.Version),
-		Cipher:  stdtls.CipherSuiteName(s.CipherSuite),
-		Resumed: s.DidResume,
+	p := peerOf(tc.RemoteAddr(), s.PeerCertificates, s.CipherSuite)
+	p.Version, p.Resumed = stdtls.VersionName(s.Version), s.DidResume
+	return &Conn{Conn: tc, batch: b, ends: e, peer: p, protocol: s.NegotiatedProtocol}
+}
+
+// peerOf is who showed certificates; Version and Resumed are left to the caller.
+func peerOf(addr net.Addr, certs []*x509.Certificate, suite uint16) Peer {
+	p := Peer{Addr: addr.String(), Cipher: stdtls.CipherSuiteName(suite)}
+	if len(certs) == 0 {
+		return p
 	}
-	if len(s.PeerCertificates) > 0 {
-		p.Leaf = s.PeerCertificates[0]
-		p.Subject = printable(p.Leaf.Subject.String())
-		cn, _ := firstCN(p.Leaf)
-		p.CommonName = printable(cn)
-		p.Serial = p.Leaf.SerialNumber.Text(16)
-		sum := sha256.Sum256(p.Leaf.Raw)
-		p.Fingerprint = hex.EncodeToString(sum[:])
-	}
-	return &Conn{Conn: tc, batch: b, ends: e, peer: p, own: s.NegotiatedProtocol == ALPN}
+	p.Leaf = certs[0]
+	p.Subject = printable(p.Leaf.Subject.String())
+	cn, _ := firstCN(p.Leaf)
+	p.CommonName = printable(cn)
+	p.Serial = p.Leaf.SerialNumber.Text(16)
+	sum := sha256.Sum256(p.Leaf.Raw)
+	p.Fingerprint = hex.EncodeToString(sum[:])
+	return p
 }
 
 // Own tells that the peer is our own binary: it agreed on [ALPN], and a hello follows.
-func (c *Conn) Own() bool { return c.own }
+func (c *Conn) Own() bool { return c.protocol == ALPN }
 
 // Peer tells who is at the other end.
 func (c *Conn) Peer() Peer { return c.peer }
@@ -82,9 +86,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 }
 
 // Write writes to the connection and returns when all of p has gone to the
-// operating system. After an error nothing is known about how much arrived.
+// operating system, or with DTLS to the association. After an error nothing is known about how much arrived.
 func (c *Conn) Write(p []byte) (int, error) {
-	if len(p) <= recordSize {
+	if c.batch == nil || len(p) <= recordSize {
 		return c.Conn.Write(p)
 	}
 	c.batch.begin()
@@ -98,7 +102,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 // Close says goodbye to the peer and closes the connection; a Write under way is
 // broken off instead.
 func (c *Conn) Close() error {
-	if c.batch.writing() {
+	if c.batch != nil && c.batch.writing() {
 		c.batch.Close()
 	}
 	return c.Conn.Close()

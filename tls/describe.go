@@ -40,6 +40,9 @@ func (c *Channel) Describe() string {
 }
 
 func (c *Channel) describeVersions() string {
+	if c.cfg.Transport == DTLS {
+		return fmt.Sprintf("DTLS 1.2 over UDP, in datagrams of %d bytes at most", c.cfg.MTU)
+	}
 	low, high := stdtls.VersionName(c.set.floor()), stdtls.VersionName(c.set.ceiling())
 	if low == high {
 		return low + " only"

@@ -55,6 +55,9 @@ func (c *Channel) pause(ctx context.Context, object string, err error) error {
 }
 
 func (c *Channel) dialOnce(ctx context.Context, host string, port int) (*Conn, error) {
+	if c.cfg.Transport == DTLS {
+		return c.dialDatagram(ctx, host, port)
+	}
 	for {
 		raw, err := c.dialTCP(ctx, host, port)
 		if err != nil {
@@ -78,7 +81,7 @@ func (c *Channel) dialTCP(ctx context.Context, host string, port int) (net.Conn,
 	if err != nil {
 		return nil, err
 	}
-	raw, err := c.dialFrom(ctx, local, addr)
+	raw, err := c.dialFrom(ctx, "tcp", local, addr)
 	switch {
 	case ctx.Err() != nil && err != nil:
 		return nil, &Error{Object: "joiner " + addr, Err: context.Cause(ctx)}
@@ -93,7 +96,7 @@ func (c *Channel) dialTCP(ctx context.Context, host string, port int) (net.Conn,
 }
 
 // dialFrom tries the local ports one after the other.
-func (c *Channel) dialFrom(ctx context.Context, local netip.Addr, addr string) (net.Conn, error) {
+func (c *Channel) dialFrom(ctx context.Context, network string, local netip.Addr, addr string) (net.Conn, error) {
 	ports := c.set.localPorts()
 	for i := 0; ; i++ {
 		port, last := ports[i], len(ports)-1
@@ -104,13 +107,9 @@ func (c *Channel) dialFrom(ctx context.Context, local netip.Addr, addr string) (
 			return c.configure(raw, early)
 		}}
 		if local.IsValid() || port != 0 {
-			a := &net.TCPAddr{Port: port}
-			if local.IsValid() {
-				a.IP, a.Zone = local.AsSlice(), local.Zone()
-			}
-			d.LocalAddr = a
+			d.LocalAddr = localEnd(network, local, port)
 		}
-		raw, err := d.DialContext(ctx, c.set.network("tcp"), addr)
+		raw, err := d.DialContext(ctx, c.set.network(network), addr)
 		if err == nil || i == last || !portTaken(err) {
 			return raw, err
 		}
@@ -121,6 +120,18 @@ func (c *Channel) dialFrom(ctx context.Context, local netip.Addr, addr string) (
 			c.warn("sockopt: not every connection can come from the local port that is asked for, others are used")
 		}
 	}
+}
+
+// localEnd is the address to connect from.
+func localEnd(network string, local netip.Addr, port int) net.Addr {
+	var ip net.IP
+	if local.IsValid() {
+		ip = local.AsSlice()
+	}
+	if network == "udp" {
+		return &net.UDPAddr{IP: ip, Zone: local.Zone(), Port: port}
+	}
+	return &net.TCPAddr{IP: ip, Zone: local.Zone(), Port: port}
 }
 
 // portTaken says that a local port is in use, or not for us.

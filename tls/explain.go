@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"wsrep_sst_rsync_tunnel/tls/dtls"
 )
 
 // explain says in words why a handshake failed.
@@ -45,6 +47,9 @@ func (e ends) explain(v verifier, err error) error {
 			"has no TLS version in common with this node: %w", err)
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE):
 		return e.fault(fmt.Sprintf("look at the log of the %s", peer), "broke off the TLS handshake: %w", err)
+	}
+	if errors.Is(err, dtls.ErrHandshake) {
+		return e.fault("", "%w", err)
 	}
 	return e.fault("", "TLS handshake failed: %w", err)
 }
@@ -152,7 +157,7 @@ func (c *Channel) dialFault(joiner string, err error) error {
 	netErr, isNet := errors.AsType[net.Error](err)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fault(object, "nothing listens there: see the joiner's log; a firewall may refuse the port too", "connection refused: %w", err)
+		return fault(object, "nothing listens there: see the joiner's log; a firewall may refuse the port too, and with transport=dtls the joiner listens by UDP only", "connection refused: %w", err)
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return fault(object, "check routes and firewall, and that the joiner's address is the one this node should use", "cannot be reached: %w", err)
 	case isNet && netErr.Timeout():

@@ -94,7 +94,7 @@ func goldenTLS(t *testing.T) []golden {
 		ec.with("C5", "method=TLS1.2", "method=TLS1.2", "").by(v12, "").but(fails, newer),
 		ec.with("C5", "method=SSL23 negotiates", "method=SSL23", "opensslmethod=ssl23").by(v13, "").but(fails, newer),
 		ec.with("C5", "method=TLS1", "method=TLS1", "").refused("TLS 1.2 is the lowest version here"),
-		ec.with("C5", "DTLS", "method=DTLS1.2", "").refused("DTLS is not spoken by this version", "remove method"),
+		ec.with("C5", "DTLS 1.0", "method=DTLS1", "").refused("DTLS 1.0 is not spoken", "method=DTLS1.2"),
 		ec.with("C6", "none", "compress=none", "compress=none"),
 		ec.with("C6", "auto", "compress=auto", "compress=auto"),
 		ec.with("C6", "zlib", "compress=zlib", "").refused("is not none or auto"),

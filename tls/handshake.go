@@ -35,26 +35,36 @@ func (c *Channel) Server(ctx context.Context, raw net.Conn) (*Conn, error) {
 		raw.Close()
 		return nil, err
 	}
-	p := c.current()
-	conn, err := c.handshake(ctx, raw, p, stdtls.Server, p.config, p.verifier)
+	var conn *Conn
+	if c.cfg.Transport == DTLS {
+		conn, err = c.serveDatagrams(ctx, raw)
+	} else {
+		p := c.current()
+		conn, err = c.handshake(ctx, raw, p, stdtls.Server, p.config, p.verifier)
+	}
 	if err == nil {
 		c.remember(raw.RemoteAddr())
 	}
 	return conn, err
 }
 
-// handshake closes raw when it fails.
-func (c *Channel) handshake(ctx context.Context, raw net.Conn, p *prepared,
-	side func(net.Conn, *stdtls.Config) *stdtls.Conn, cfg *stdtls.Config, v verifier) (*Conn, error) {
-
+func (c *Channel) ends(remote net.Addr) ends {
 	e := ends{
-		peer: fmt.Sprintf("%s %s", c.cfg.Role.peer(), raw.RemoteAddr()),
+		peer: fmt.Sprintf("%s %s", c.cfg.Role.peer(), remote),
 		role: c.cfg.Role,
 		mode: c.cfg.Mode,
 	}
 	if c.cfg.Cert != "" {
 		e.ownFile = c.cfg.certObject()
 	}
+	return e
+}
+
+// handshake closes raw when it fails.
+func (c *Channel) handshake(ctx context.Context, raw net.Conn, p *prepared,
+	side func(net.Conn, *stdtls.Config) *stdtls.Conn, cfg *stdtls.Config, v verifier) (*Conn, error) {
+
+	e := c.ends(raw.RemoteAddr())
 	limited, cancel := context.WithTimeout(ctx, c.cfg.HandshakeTimeout)
 	defer cancel()
 	b := newBatch(raw, c.buffers)

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Listener is a plain TCP listener; each accepted connection goes to [Channel.Server].
+// Listener is a plain TCP listener, or one of dtls; each accepted connection goes to [Channel.Server].
 type Listener struct {
 	net.Listener
 	note string
@@ -61,7 +61,7 @@ func (c *Channel) listenOnce(ctx context.Context, host string, port int) (*Liste
 		return nil, err
 	}
 	for _, a := range addrs {
-		ln, err := c.listen(ctx, "tcp", a.String(), port)
+		ln, err := c.listen(ctx, c.cfg.Transport.network(), a.String(), port)
 		if err == nil {
 			return &Listener{Listener: ln}, nil
 		}
@@ -124,9 +124,9 @@ func (c *Channel) bindable(ctx context.Context, host string) (addrs []netip.Addr
 // in too, as with socat (G5).
 func (c *Channel) anyNetwork() string {
 	if c.set.family == "4" {
-		return "tcp4"
+		return c.cfg.Transport.network() + "4"
 	}
-	return "tcp"
+	return c.cfg.Transport.network()
 }
 
 func (c *Channel) listen(ctx context.Context, network, host string, port int) (net.Listener, error) {
@@ -134,8 +134,11 @@ func (c *Channel) listen(ctx context.Context, network, host string, port int) (n
 	lc := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error { return c.configure(raw, early) }}
 	// A socket of MPTCP, Go's own choice, knows only some of the options of TCP.
 	lc.SetMultipathTCP(false)
-	ln, err := lc.Listen(ctx, network, addr)
-	if err == nil {
+	var ln net.Listener
+	var err error
+	if c.cfg.Transport == DTLS {
+		ln, err = c.listenDatagrams(ctx, lc, network, addr)
+	} else if ln, err = lc.Listen(ctx, network, addr); err == nil {
 		err = c.setBacklog(ln)
 	}
 	told, isTold := errors.AsType[*Error](err)
@@ -148,7 +151,7 @@ func (c *Channel) listen(ctx context.Context, network, host string, port int) (n
 		if host == "" {
 			addr = "port " + strconv.Itoa(port)
 		}
-		return nil, fault("listen on "+addr, fmt.Sprintf("another SST may still run; ss -ltnp 'sport = :%d' shows who has it, wsrep_sst_receive_address sets another port", port),
+		return nil, fault("listen on "+addr, fmt.Sprintf("another SST may still run; ss -ltunp 'sport = :%d' shows who has it, wsrep_sst_receive_address sets another port", port),
 			"the port is taken: %w", unwrapOp(err))
 	case errors.Is(err, syscall.EACCES):
 		return nil, fault("listen on "+addr, "a port below 1024 needs privileges; SELinux may allow mariadbd some ports only (semanage port -a -t mysqld_port_t -p tcp PORT)",

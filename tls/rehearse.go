@@ -22,7 +22,7 @@ func (c Config) alpn() string {
 }
 
 // Rehearsed says that the other side only tries its handshake, too.
-func (c *Conn) Rehearsed() bool { return c.ConnectionState().NegotiatedProtocol == CheckALPN }
+func (c *Conn) Rehearsed() bool { return c.protocol == CheckALPN }
 
 // OtherProtocol says that a handshake failed because one side is an SST and the
 // other a rehearsal, or something else over TLS. No certificate was looked at.

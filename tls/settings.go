@@ -18,6 +18,7 @@ type settings struct {
 	cipher     string  // the list as written; "": crypto/tls's own choice
 	suites     []uint16
 	min, max   uint16 // 0: no limit of our own
+	method     string // as written, in upper case; "" if it is not set
 
 	cert, key, ca, caPath string // files; "" as the keys of [sst] have it
 

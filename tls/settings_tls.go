@@ -30,16 +30,15 @@ func (s *settings) setSNIHost(name string) error {
 
 // setMethod fixes the version. Only what a peer of today can do is left of it.
 func (s *settings) setMethod(word string) error {
-	switch strings.ToUpper(word) {
-	case "SSL23":
+	s.method = strings.ToUpper(word)
+	switch s.method {
+	case "SSL23", "DTLS1.2", "DTLS":
 		return nil
 	case "TLS1.2":
 		s.min, s.max = stdtls.VersionTLS12, stdtls.VersionTLS12
 		return nil
-	case "DTLS1.2", "DTLS":
-		return fault("", "remove method; the connection is TLS over TCP then", "DTLS is not spoken by this version")
 	case "DTLS1", "DTLS1.0":
-		return fault("", "remove method; the connection is TLS over TCP then", "DTLS 1.0 is not spoken, it is as weak as TLS 1.1")
+		return fault("", "use method=DTLS1.2; without method the connection is TLS over TCP", "DTLS 1.0 is not spoken, it is as weak as TLS 1.1")
 	case "SSL2", "SSL3", "TLS1", "TLS1.0", "TLS1.1":
 		return fault("", "remove method, or use method=TLS1.2", "TLS 1.2 is the lowest version here")
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	stdtls "crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -142,7 +143,7 @@ func echo(t *testing.T, conn *Conn, data []byte) {
 		if _, err := conn.Write(data); err != nil {
 			t.Error("write:", err)
 		}
-		if err := conn.CloseWrite(); err != nil {
+		if err := conn.Conn.(*stdtls.Conn).CloseWrite(); err != nil {
 			t.Error("close write:", err)
 		}
 	})
@@ -310,7 +311,7 @@ func TestSocatToJoiner(t *testing.T) {
 				if _, err := conn.Write(sent); err != nil {
 					t.Error(err)
 				}
-				conn.CloseWrite()
+				conn.Conn.(*stdtls.Conn).CloseWrite()
 			})
 			got, err := io.ReadAll(p.stdout)
 			if err != nil || !bytes.Equal(got, sent) {
