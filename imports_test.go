@@ -24,7 +24,7 @@ import (
 var mayImport = map[string][]string{
 	".":               {"cli", "sst"},
 	"cli":             {"bench", "sst", "sst/report", "sst/plan", "transfer", "tls", "mycnf"},
-	"bench":           {"sst", "sst/report", "sst/plan", "transfer", "transfer/ext", "tls", "mycnf"},
+	"bench":           {"sst", "sst/report", "sst/plan", "transfer", "transfer/ext", "transfer/filter", "tls", "mycnf"},
 	"sst":             {"sst/plan", "sst/report", "transfer", "transfer/ext", "transfer/filter", "transfer/flist", "tls", "mycnf"},
 	"sst/plan":        {"transfer/filter"},
 	"sst/report":      {},
