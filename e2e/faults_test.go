@@ -72,6 +72,8 @@ var faults = []struct{ fault, how, test string }{
 	{"each step of the end fails", seam, "sst.TestFinishFailingAtEachStep"},
 	{"EIO while the donor reads, once", kernel, "sst.TestTheDonorsDiskFails/once"},
 	{"EIO while the donor reads, always", kernel, "sst.TestTheDonorsDiskFails/always"},
+	{"EIO while the donor reads for a script, once", seam, "sst.TestAReadErrorTowardsAScriptIsTriedAgain"},
+	{"EIO while the donor reads for a script, always", kernel, "sst.TestTheDonorsDiskFailsTowardsAScript"},
 	{"file vanishing", program, "sst.TestAFileOfTheDonorsVanishes"},
 	{"files of all kinds change, vanish and come while they are copied", seam, "sst.TestTortureOfTheFilesWhileTheyAreCopied"},
 	{"a general log in a table that grows under the lock", program, "sst.TestLogTablesMayGrowUnderTheLock"},

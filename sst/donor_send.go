@@ -161,7 +161,7 @@ func (d *donor) sendSession(ctx context.Context, s *sentSession, extra map[strin
 		case isVanished(err) && try < maxVanished:
 			d.infof("%s: %v; once more", s.what(), err)
 			continue
-		case isPartial(err) && d.rehearsed != nil && !s.whole:
+		case isPartial(err) && !s.whole:
 			d.infof("%s: %v; once more, and whole", s.what(), err)
 			s.whole = true
 			continue
@@ -183,7 +183,7 @@ func (d *donor) push(ctx context.Context, s *sentSession, extra map[string]trans
 		return d.rehearsed.sendRest(ctx, s, src, o)
 	}
 	s.listed = time.Now()
-	err = d.pushSource(ctx, src, s.what(), o)
+	err = d.pushSource(ctx, d.seams.source(src), s.what(), o)
 	s.stamps = src.stamps
 	return err
 }

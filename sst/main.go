@@ -30,6 +30,7 @@ import (
 	"wsrep_sst_rsync_tunnel/sst/confine"
 	"wsrep_sst_rsync_tunnel/sst/report"
 	"wsrep_sst_rsync_tunnel/sst/status"
+	"wsrep_sst_rsync_tunnel/transfer"
 )
 
 // Version is what we call ourselves to the other side and to people.
@@ -87,12 +88,15 @@ type seams struct {
 	beforeFence func()
 	// tiny is [tinyDatabase].
 	tiny int64
+	// source is what is read from towards a script, given what is on the disk.
+	source func(transfer.Source) transfer.Source
 	// show is how often a donor that waits for its lock shows itself to a script's joiner.
 	show time.Duration
 }
 
 func realSeams() seams {
-	return seams{skipping: newSkipping, beforeFence: func() {}, tiny: tinyDatabase, show: showInterval}
+	return seams{skipping: newSkipping, beforeFence: func() {}, tiny: tinyDatabase, show: showInterval,
+		source: func(s transfer.Source) transfer.Source { return s }}
 }
 
 // A run is what both roles share.

@@ -10,10 +10,12 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"wsrep_sst_rsync_tunnel/transfer"
 	"wsrep_sst_rsync_tunnel/transfer/filter"
@@ -200,7 +202,7 @@ type scriptJoiner struct {
 	dir   string
 	port  int
 	begin func(s *transfer.Session)
-	wrap  func(net.Conn) net.Conn // nil: nothing
+	wrap  atomic.Pointer[func(net.Conn) net.Conn]
 	stop  func()
 }
 
@@ -234,8 +236,8 @@ func newScriptJoiner(t *testing.T, c *tls.Config) *scriptJoiner {
 			}
 			work.Go(func() {
 				defer conn.Close()
-				if j.wrap != nil {
-					conn = j.wrap(conn)
+				if wrap := j.wrap.Load(); wrap != nil {
+					conn = (*wrap)(conn)
 				}
 				if _, err := d.Serve(ctx, conn); err != nil {
 					t.Logf("script: %v", err)
@@ -292,7 +294,8 @@ func TestAScriptIsToldToAnswerInTimeUnderTheLock(t *testing.T) {
 	defer script.stop()
 	var mu sync.Mutex
 	var all bytes.Buffer
-	script.wrap = func(c net.Conn) net.Conn { return heard{c, &mu, &all} }
+	listen := func(c net.Conn) net.Conn { return heard{c, &mu, &all} }
+	script.wrap.Store(&listen)
 	donor.donate(script.port, "")
 	donor.expect("flush tables")
 	donor.flushed(42)
@@ -306,6 +309,56 @@ func TestAScriptIsToldToAnswerInTimeUnderTheLock(t *testing.T) {
 	if n := bytes.Count(all.Bytes(), locked); n < 3 || bytes.Count(all.Bytes(), free) != 1 ||
 		bytes.Index(all.Bytes(), free) < bytes.LastIndex(all.Bytes(), locked) {
 		t.Errorf("told in %d sessions: %q", n, all.Bytes())
+	}
+}
+
+// badOnce is a disk that fails the first reads of a file.
+type badOnce struct {
+	transfer.Source
+	name string
+	left *atomic.Int32
+}
+
+func (s badOnce) Open(name string) (transfer.SourceFile, error) {
+	f, err := s.Source.Open(name)
+	if err == nil && name == s.name {
+		f = badFile{f, s.left}
+	}
+	return f, err
+}
+
+type badFile struct {
+	transfer.SourceFile
+	left *atomic.Int32
+}
+
+func (f badFile) ReadAt(p []byte, off int64) (int, error) {
+	if f.left.Add(-1) >= 0 {
+		return 0, unix.EIO
+	}
+	return f.SourceFile.ReadAt(p, off)
+}
+
+// A read that fails under the lock is tried again before it is an error: rsync's own second
+// try of the session fails here, too.
+func TestAReadErrorTowardsAScriptIsTriedAgain(t *testing.T) {
+	cluster := newCluster(t)
+	donor, _ := cluster.pair()
+	script := newScriptJoiner(t, cluster.scriptTLS())
+	defer script.stop()
+	s := realSeams()
+	var left atomic.Int32
+	left.Store(2)
+	s.source = func(src transfer.Source) transfer.Source { return badOnce{src, "db1/t.ibd", &left} }
+	from := startRun(t, donor, s, strings.ReplaceAll(donorArgs(script.port, ""), "'", ""))
+	from.expect("flush tables")
+	donor.flushed(42)
+	from.expect("continue")
+	from.expect("done " + testUUID + ":42 0")
+	from.exit(0)
+	donor.says("once more, and whole", "input/output error")
+	if diff := cmp.Diff(state(t, donor.dir), state(t, script.dir)); diff != "" {
+		t.Error(diff)
 	}
 }
 

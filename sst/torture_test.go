@@ -108,19 +108,19 @@ func (h *hand) seams(stopped chan<- struct{}) seams {
 	if h.rnd.IntN(2) == 0 {
 		time.Sleep(margin) // ages cannot be faked: the kernel sets ctime
 	}
-	return seams{
-		show: showInterval,
-		skipping: func() skipping {
-			s := newSkipping()
-			s.margin = margin
-			s.disks.kind = func(string) (int64, error) { return unix.EXT4_SUPER_MAGIC, nil }
-			return s
-		},
-		beforeFence: func() {
-			close(stopped)
-			h.wait.Wait()
-		},
+	all := realSeams()
+	all.tiny = 0
+	all.skipping = func() skipping {
+		s := newSkipping()
+		s.margin = margin
+		s.disks.kind = func(string) (int64, error) { return unix.EXT4_SUPER_MAGIC, nil }
+		return s
 	}
+	all.beforeFence = func() {
+		close(stopped)
+		h.wait.Wait()
+	}
+	return all
 }
 
 // skippedBy says by a donor's log how many files it did not read under the lock.
