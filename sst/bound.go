@@ -126,6 +126,8 @@ func (u use) boundBy() string {
 		return "the speed was bound by precopy-rlimit"
 	case of(u.cpu, u.took*time.Duration(u.cpus)) > cpuBound:
 		return fmt.Sprintf("the speed was bound by the donor's CPUs (%.0f %% of %d)", of(u.cpu, u.took*time.Duration(u.cpus))*100, u.cpus)
+	case u.flow == tls.Flow{}:
+		return "what bound the speed is not known: it was not the CPUs, and the kernel tells nothing of these connections"
 	case of(u.flow.Full, u.open) > often:
 		return fmt.Sprintf("the speed was bound by the joiner, which took no more for %.0f %% of the time", of(u.flow.Full, u.open)*100)
 	case of(u.flow.Busy, u.open) > mostly:

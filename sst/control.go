@@ -30,12 +30,16 @@ type control struct {
 }
 
 func newControl(conn net.Conn, peer string, silence time.Duration) *control {
-	return &control{conn: conn, peer: peer, interval: noticeInterval, silence: silence, news: make(chan struct{}, 1)}
+	interval := noticeInterval
+	if silence > 0 {
+		interval = min(interval, silence/4) // the other side most likely has the same limit
+	}
+	return &control{conn: conn, peer: peer, interval: interval, silence: silence, news: make(chan struct{}, 1)}
 }
 
-// noticeInterval is short enough for four notices in the shortest silence that
-// settings allow, and long enough to cost nothing.
-const noticeInterval = 5 * time.Second
+// noticeInterval is short enough for four notices in what anybody sets as a limit of
+// silence, and long enough to cost nothing.
+const noticeInterval = time.Second
 
 // lastWords is the time for telling the other side why we end.
 const lastWords = time.Second

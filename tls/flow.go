@@ -16,7 +16,13 @@ type Flow struct {
 }
 
 // Flow tells of the connection so far. It is zero where the kernel does not say.
-func (c *Conn) Flow() Flow { return flowOf(c.batch.Conn) }
+// With DTLS it does not.
+func (c *Conn) Flow() Flow {
+	if c.batch == nil {
+		return Flow{}
+	}
+	return flowOf(c.batch.Conn)
+}
 
 // Flow is [Conn.Flow].
 func (c *ClearConn) Flow() Flow { return flowOf(c.Conn) }
