@@ -54,7 +54,7 @@ lint:
 # The race detector needs cgo. It cannot see into other processes, so of e2e only the engine's own part runs. With -short
 # one row of each table that starts processes runs: the rows share their code, and a process starts slowly under it.
 race:
-	CGO_ENABLED=1 $(GO) test -race -short -p 3 -timeout 25m $$($(GO) list ./... | grep -v /e2e)
+	CGO_ENABLED=1 $(GO) test -race -short -p 3 -parallel 3 -timeout 25m $$($(GO) list ./... | grep -v /e2e)
 	CGO_ENABLED=1 $(GO) test -race -timeout 10m -run EveryRunOfTheScripts ./e2e/sessions
 
 fuzz:

@@ -49,6 +49,17 @@ type cluster struct {
 	ca   string
 }
 
+// sideBySide are the tests that run beside others.
+var sideBySide sync.Map
+
+// besideOthers lets tests with a cluster of their own run side by side: they mostly wait. Rows
+// of a table take turns.
+func besideOthers(t *testing.T) {
+	if _, already := sideBySide.LoadOrStore(t.Name(), true); !already && !strings.Contains(t.Name(), "/") {
+		t.Parallel()
+	}
+}
+
 // firstRow is the subtest of each test that runs with -short.
 var firstRow sync.Map
 
@@ -69,6 +80,7 @@ func oneRowOfATable(t *testing.T) {
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	oneRowOfATable(t)
+	besideOthers(t)
 	c := &cluster{t: t, path: t.TempDir()}
 	self, err := os.Executable()
 	if err != nil {

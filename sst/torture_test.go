@@ -32,6 +32,9 @@ import (
 //	SST_SEEDS=1 SST_FIRST_SEED=4711 go test ./sst -run TestTortureOfTheFiles  # that one alone
 func tortures() (first, n int) {
 	n = 24
+	if testing.Short() {
+		n = 6
+	}
 	if os.Getenv("E2E_LONG") != "" {
 		n = 3000
 	}

@@ -9,6 +9,9 @@ type ring struct {
 }
 
 func (r *ring) put(p []byte) {
+	if len(p) == 0 {
+		return
+	}
 	if need := r.held + len(p); need > len(r.bytes) {
 		size := max(len(r.bytes), 4<<10)
 		for size < need {
