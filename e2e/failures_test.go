@@ -73,10 +73,10 @@ var failures = []failure{
 		arrives: true,
 	},
 	{
-		name:     "the link is dead, without a word",
-		inject:   func(*testing.T, *cluster) {},
-		held:     true,
-		onDonor:  []string{`\[ERROR\]`, `joiner 127\.0\.0\.1`},
+		name:    "the link is dead, without a word",
+		inject:  func(*testing.T, *cluster) {},
+		held:    true,
+		onDonor: []string{`\[ERROR\]`, `joiner 127\.0\.0\.1`},
 		// Both give up after the same time, and the joiner's server may hear from the cluster first that the donor has.
 		onJoiner: []string{`\[ERROR\]`, `donor 127\.0\.0\.1|mariadbd, which started this SST, is gone`},
 	},
