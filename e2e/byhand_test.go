@@ -42,6 +42,7 @@ func (n *node) byHand(t *testing.T, args ...string) (cmd *exec.Cmd, log *strings
 // The way of docs/by-hand.md: a server is locked, its data goes to a host that has none, and what that
 // prints is where it begins to replicate.
 func TestAReplicaIsSeededFromALockedServer(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, "rsync_tunnel")
 	c.selfSignedBoth(t)
 	c.outsideACluster()

@@ -26,7 +26,7 @@ import (
 //
 // Each round has a seed; E2E_SEED runs that one alone.
 func TestTortureOfTheDonorWhileItIsCopied(t *testing.T) {
-	t.Parallel()
+	// Not beside others: rounds on a disk change where all clusters are made.
 	rounds := 2
 	if os.Getenv("E2E_LONG") != "" {
 		rounds = 30
