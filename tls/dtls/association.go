@@ -117,8 +117,8 @@ func associate(ctx context.Context, dc *piondtls.Conn, below transport, c Config
 	return a, nil
 }
 
-// accept hands the streams that the peer opens to take, which is called by one
-// goroutine; a stream that take does not want is closed. A dialer takes none.
+// accept hands the streams that the peer opens to take, which is called by several
+// goroutines at once; a stream that take does not want is closed. A dialer takes none.
 func (a *association) accept(take func(*Conn) bool) {
 	a.work.Go(func() {
 		for {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	piondtls "github.com/pion/dtls/v3"
@@ -45,12 +46,12 @@ func (p *Pending) handshake(ctx context.Context, h *handshake) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	first, came := make(chan *Conn, 1), false
+	first := make(chan *Conn, 1)
+	var came atomic.Bool // streams come side by side
 	a.accept(func(c *Conn) bool {
-		if came {
+		if came.Swap(true) {
 			return p.listener.offer(c)
 		}
-		came = true
 		first <- c
 		return true
 	})
