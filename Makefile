@@ -4,7 +4,7 @@
 # Go and the same commit). `make dist` makes what a release consists of: docs/packages.md.
 
 GO       ?= go
-FUZZTIME ?= 5s
+FUZZTIME ?= 3s
 BINARY   := wsrep_sst_rsync_tunnel
 OUT       = $(BINARY)
 # Stamped here and not by go build, which does it only where git may read the checkout.
