@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	mathrand "math/rand/v2"
+	"net"
 	"os/exec"
 	"strings"
 	"sync"
@@ -102,9 +104,17 @@ func (p *process) await(t *testing.T, texts ...string) {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	ln := loopback(t)
-	defer ln.Close()
-	return portOf(ln)
+	// Below the ports that the kernel gives to connections (32768 on), so that none of them
+	// takes it before its user does.
+	for range 200 {
+		port := 10000 + mathrand.IntN(22000)
+		if l, err := net.Listen("tcp", fmt.Sprintf(":%d", port)); err == nil {
+			l.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return 0
 }
 
 // socatJoiner is the joiner of the stock script, with an echo in place of rsync.

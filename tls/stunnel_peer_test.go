@@ -47,17 +47,6 @@ func startStunnel(t *testing.T, options ...string) {
 	})
 }
 
-// unusedPort is one that nobody listens on at the moment.
-func unusedPort(t *testing.T) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return portOf(ln)
-}
-
 // untilListening waits for another program to listen on a port of loopback.
 func untilListening(t *testing.T, port int) {
 	t.Helper()
@@ -125,7 +114,7 @@ func TestDonorToStunnel(t *testing.T) {
 			c: Config{Mode: VerifyIdentity, CA: both, Cert: d.pem(t)}, refused: []string{"certificate"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			port := unusedPort(t)
+			port := freePort(t)
 			startStunnel(t, append(tt.options, "key = "+key, "cert = "+crt, "client = no", "[rsync]",
 				fmt.Sprintf("accept = 127.0.0.1:%d", port), fmt.Sprintf("connect = 127.0.0.1:%d", echoServer(t)))...)
 			untilListening(t, port)
@@ -198,7 +187,7 @@ func TestStunnelToJoiner(t *testing.T) {
 			tt.c.Role = Joiner
 			ch := load(t, tt.c)
 			ln := loopback(t)
-			port := unusedPort(t)
+			port := freePort(t)
 			startStunnel(t, append(tt.options, "client = yes", "[rsync]",
 				fmt.Sprintf("accept = 127.0.0.1:%d", port), fmt.Sprintf("connect = 127.0.0.1:%d", portOf(ln)), "TIMEOUTclose = 0")...)
 			untilListening(t, port)
@@ -233,7 +222,7 @@ func TestAPeerThatRefusesItsOwnTickets(t *testing.T) {
 	id := issue(t, spec{cn: "localhost"})
 	joiner := load(t, Config{Mode: Required, Role: Joiner, Cert: id.pem(t)})
 	donor := load(t, Config{Mode: Required, Role: Donor})
-	port := unusedPort(t) // the same for both, since a ticket is kept by address
+	port := freePort(t) // the same for both, since a ticket is kept by address
 	for _, refuse := range []bool{false, true} {
 		if err := meetAt(t, joiner, donor, port, refuse); err != nil {
 			t.Fatal(err)
