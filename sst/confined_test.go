@@ -124,12 +124,7 @@ func TestCertificatesRenewedByALinkWhileConfined(t *testing.T) {
 	}
 	donor.donate(port, "")
 	donor.expect("flush tables")
-	donor.flushed(42)
-	donor.expect("continue")
-	donor.expect("done " + testUUID + ":42 0")
-	donor.exit(0)
-	joiner.expect(testUUID + ":42 0")
-	joiner.exit(0)
+	complete(donor, joiner)
 	if strings.Contains(joiner.said(), "[WARNING]") {
 		t.Errorf("a warning:\n%s", joiner.said())
 	}

@@ -77,12 +77,7 @@ func TestAnSSTOverDTLS(t *testing.T) {
 	if n := udpSockets(t, donor); n != 1 {
 		t.Errorf("the donor has %d UDP sockets, so many associations", n)
 	}
-	donor.flushed(42)
-	donor.expect("continue")
-	donor.expect("done " + testUUID + ":42 0")
-	donor.exit(0)
-	joiner.expect(testUUID + ":42 0")
-	joiner.exit(0)
+	complete(donor, joiner)
 	if link.Passed() < databaseBytes {
 		t.Errorf("%d bytes went over UDP", link.Passed())
 	}
@@ -109,12 +104,7 @@ func TestWithoutTransportNoUDPSocketIsOpen(t *testing.T) {
 	if n, m := udpSockets(t, donor), udpSockets(t, joiner); atReady+n+m != 0 {
 		t.Errorf("UDP sockets: %d of the joiner at its ready, %d of it and %d of the donor under the lock", atReady, m, n)
 	}
-	donor.flushed(42)
-	donor.expect("continue")
-	donor.expect("done " + testUUID + ":42 0")
-	donor.exit(0)
-	joiner.expect(testUUID + ":42 0")
-	joiner.exit(0)
+	complete(donor, joiner)
 }
 
 func TestAnISTOverDTLS(t *testing.T) {
@@ -208,12 +198,7 @@ func TestAnAssociationThatIsCutInTheMiddle(t *testing.T) {
 	})
 	donor.donate(link.Addr().Port, "")
 	donor.expect("flush tables")
-	donor.flushed(42)
-	donor.expect("continue")
-	donor.expect("done " + testUUID + ":42 0")
-	donor.exit(0)
-	joiner.expect(testUUID + ":42 0")
-	joiner.exit(0)
+	complete(donor, joiner)
 	donor.says("the control connection broke and was made again")
 	if diff := cmp.Diff(state(t, donor.dir), state(t, joiner.dir)); diff != "" {
 		t.Error(diff)

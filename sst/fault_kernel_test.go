@@ -91,12 +91,7 @@ func TestTheDonorsDiskFails(t *testing.T) {
 		port := joiner.ready()
 		donor.startAs(refusing(t, "pread64:error=EIO:when=3", filepath.Join(donor.dir, "db1/t.ibd")), donorArgs(port, ""))
 		donor.expect("flush tables")
-		donor.flushed(42)
-		donor.expect("continue")
-		donor.expect("done " + testUUID + ":42 0")
-		donor.exit(0)
-		joiner.expect(testUUID + ":42 0")
-		joiner.exit(0)
+		complete(donor, joiner)
 		if diff := cmp.Diff(state(t, donor.dir), state(t, joiner.dir)); diff != "" {
 			t.Error(diff)
 		}
@@ -132,12 +127,7 @@ func TestAFileOfTheDonorsVanishes(t *testing.T) {
 	}
 	release()
 	donor.expect("flush tables")
-	donor.flushed(42)
-	donor.expect("continue")
-	donor.expect("done " + testUUID + ":42 0")
-	donor.exit(0)
-	joiner.expect(testUUID + ":42 0")
-	joiner.exit(0)
+	complete(donor, joiner)
 	if diff := cmp.Diff(state(t, donor.dir), state(t, joiner.dir)); diff != "" {
 		t.Error(diff)
 	}
@@ -170,12 +160,7 @@ func TestSystemCallsThatAreNotAllowed(t *testing.T) {
 			port := joiner.readyAs(refusing(t, what, ""))
 			donor.startAs(refusing(t, what, ""), donorArgs(port, ""))
 			donor.expect("flush tables")
-			donor.flushed(42)
-			donor.expect("continue")
-			donor.expect("done " + testUUID + ":42 0")
-			donor.exit(0)
-			joiner.expect(testUUID + ":42 0")
-			joiner.exit(0)
+			complete(donor, joiner)
 			if diff := cmp.Diff(state(t, donor.dir), state(t, joiner.dir)); diff != "" {
 				t.Error(diff)
 			}

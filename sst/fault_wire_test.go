@@ -75,12 +75,7 @@ func TestConnectionsCutAtAnyPoint(t *testing.T) {
 			})
 			donor.donate(w.port(), "")
 			donor.expect("flush tables")
-			donor.flushed(42)
-			donor.expect("continue")
-			donor.expect("done " + testUUID + ":42 0")
-			donor.exit(0)
-			joiner.expect(testUUID + ":42 0")
-			joiner.exit(0)
+			complete(donor, joiner)
 			cut := true
 			once.Do(func() { cut = false })
 			if !cut {
@@ -113,12 +108,7 @@ func TestOneOfSeveralConnectionsIsCut(t *testing.T) {
 	})
 	donor.donate(w.port(), "")
 	donor.expect("flush tables")
-	donor.flushed(42)
-	donor.expect("continue")
-	donor.expect("done " + testUUID + ":42 0")
-	donor.exit(0)
-	joiner.expect(testUUID + ":42 0")
-	joiner.exit(0)
+	complete(donor, joiner)
 	if diff := cmp.Diff(state(t, donor.dir), state(t, joiner.dir)); diff != "" {
 		t.Error(diff)
 	}
@@ -331,12 +321,7 @@ func TestGarbageConnectionsDuringAnSST(t *testing.T) {
 	garbage.Wait()
 	release()
 	donor.expect("flush tables")
-	donor.flushed(42)
-	donor.expect("continue")
-	donor.expect("done " + testUUID + ":42 0")
-	donor.exit(0)
-	joiner.expect(testUUID + ":42 0")
-	joiner.exit(0)
+	complete(donor, joiner)
 	if diff := cmp.Diff(state(t, donor.dir), state(t, joiner.dir)); diff != "" {
 		t.Error(diff)
 	}

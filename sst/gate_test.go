@@ -159,12 +159,7 @@ func TestStrangersDoNotDisturbAnSST(t *testing.T) {
 	flood(t, "127.0.0.2", port, 200)
 	flood(t, "127.0.0.3", port, 200)
 	joiner.modest()
-	donor.flushed(42)
-	donor.expect("continue")
-	donor.expect("done " + testUUID + ":42 0")
-	donor.exit(0)
-	joiner.expect(testUUID + ":42 0")
-	joiner.exit(0)
+	complete(donor, joiner)
 	joiner.says("more connections turned away in the last 10 s")
 	if n := strings.Count(joiner.said(), "turned away"); n > 30 {
 		t.Errorf("%d lines about them:\n%s", n, joiner.said())
@@ -275,10 +270,5 @@ func TestAnotherCertificateIsRefusedWhileAnSSTRuns(t *testing.T) {
 	}
 	waitFor(t, "the refusal", func() bool { return strings.Contains(joiner.said(), "this SST belongs to") })
 
-	donor.flushed(42)
-	donor.expect("continue")
-	donor.expect("done " + testUUID + ":42 0")
-	donor.exit(0)
-	joiner.expect(testUUID + ":42 0")
-	joiner.exit(0)
+	complete(donor, joiner)
 }

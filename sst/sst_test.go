@@ -51,6 +51,17 @@ func (n *node) nothingLeft() {
 	}
 }
 
+// complete is the rest of an SST whose donor has asked for the lock.
+func complete(donor, joiner *node) {
+	donor.t.Helper()
+	donor.flushed(42)
+	donor.expect("continue")
+	donor.expect("done " + testUUID + ":42 0")
+	donor.exit(0)
+	joiner.expect(testUUID + ":42 0")
+	joiner.exit(0)
+}
+
 // whole runs an SST to its end.
 func whole(donor, joiner *node) {
 	donor.t.Helper()
@@ -62,12 +73,7 @@ func whole(donor, joiner *node) {
 	}
 	donor.donate(port, "")
 	donor.expect("flush tables")
-	donor.flushed(42)
-	donor.expect("continue")
-	donor.expect("done " + testUUID + ":42 0")
-	donor.exit(0)
-	joiner.expect(testUUID + ":42 0")
-	joiner.exit(0)
+	complete(donor, joiner)
 }
 
 func TestSST(t *testing.T) {

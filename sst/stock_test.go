@@ -73,12 +73,7 @@ func stockWhole(donor, joiner *node, program string, tell func(auth, program str
 	port, auth := joiner.stockReady(program)
 	donor.stockDonate(tell(auth, program), port, "")
 	donor.expect("flush tables")
-	donor.flushed(42)
-	donor.expect("continue")
-	donor.expect("done " + testUUID + ":42 0")
-	donor.exit(0)
-	joiner.expect(testUUID + ":42 0")
-	joiner.exit(0)
+	complete(donor, joiner)
 	return auth
 }
 
