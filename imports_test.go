@@ -52,7 +52,7 @@ var forTests = []string{"mycnf/corpustest"}
 // "Decisions already taken"). More needs a reason in docs/decisions.md.
 var mayLink = []string{
 	"github.com/alecthomas/kong", "github.com/zeebo/xxh3", "github.com/cespare/xxhash/v2", "golang.org/x/sys", "golang.org/x/crypto/md4",
-	"github.com/klauspost/compress", "github.com/pierrec/lz4/v4", "github.com/landlock-lsm/go-landlock", "github.com/pion/dtls/v3", "github.com/pion/sctp", "github.com/pion/logging",
+	"github.com/klauspost/compress", "github.com/pierrec/lz4/v4", "github.com/landlock-lsm/go-landlock", "github.com/pion/dtls/v3", "github.com/pion/sctp", "github.com/pion/logging", "github.com/pion/transport/v5",
 }
 
 // A source is a Go file as far as the rule is concerned.

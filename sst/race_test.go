@@ -2,5 +2,5 @@
 
 package sst
 
-// raced: the race detector takes several times the memory.
+// raced: the race detector takes several times the memory and the time.
 const raced = true

@@ -50,6 +50,9 @@ func BenchmarkVersionOfTheProgram(b *testing.B) {
 // A joiner reads its option files while the cluster waits for its "ready", a donor
 // while the joiner does. The best of some: that something else runs is no fault of ours.
 func TestOptionFilesAreReadInNoTime(t *testing.T) {
+	if raced {
+		t.Skip("the race detector takes several times as long")
+	}
 	const limit = 5 * time.Millisecond
 	a := optionFiles(t)
 	best := time.Hour

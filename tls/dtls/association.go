@@ -56,6 +56,7 @@ type association struct {
 	ended chan struct{} // closed by end
 	work  sync.WaitGroup
 	owes  chan struct{} // a window has grown
+	turn  chan struct{} // holds what is with sctp's Write, one at a time
 
 	mu      sync.Mutex
 	why     error
@@ -77,7 +78,7 @@ func associate(ctx context.Context, dc *piondtls.Conn, below transport, c Config
 	}
 	a := &association{
 		state: state, meter: &meter{Conn: dc}, below: below, limits: l, onIdle: onIdle,
-		ended: make(chan struct{}), owes: make(chan struct{}, 1),
+		ended: make(chan struct{}), owes: make(chan struct{}, 1), turn: make(chan struct{}, 1),
 		conns: map[uint16]*Conn{}, idle: time.Now(),
 	}
 	if onIdle != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pion/sctp"
+	"github.com/pion/transport/v5/deadline"
 )
 
 // A connection is one stream of SCTP in each direction, of these messages; the kind is
@@ -63,11 +64,13 @@ type Conn struct {
 	closed   bool
 	broken   bool // a Write did not get all into the stream
 	writers  int
+	sending  bool // SCTP has a message of ours that the deadline is for
 	deadline struct{ read, write limit }
+	late     *deadline.Deadline // deadline.write, for who waits for its turn
 }
 
 func newConn(a *association, s *sctp.Stream, window int, dialed bool) *Conn {
-	c := &Conn{assoc: a, stream: s, window: window, dialed: dialed}
+	c := &Conn{assoc: a, stream: s, window: window, dialed: dialed, late: deadline.New()}
 	if dialed {
 		c.granted = window // by open
 	} else {
@@ -88,10 +91,8 @@ func (c *Conn) open(ctx context.Context) error {
 	c.assoc.work.Go(func() { c.pump(nil) })
 	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
 	first := binary.BigEndian.AppendUint32([]byte{openVersion}, uint32(c.window))
-	_, err := c.stream.WriteSCTP(first, kindOpen)
-	if err != nil {
-		err = c.writeError(err)
-	} else {
+	err := c.send(first, kindOpen, true)
+	if err == nil {
 		err = c.answered()
 	}
 	if !stop() {
@@ -213,7 +214,7 @@ func (c *Conn) grant() {
 	}
 	c.mu.Unlock()
 	if !told {
-		c.stream.WriteSCTP(binary.BigEndian.AppendUint32(nil, uint32(n)), kindCredit)
+		c.send(binary.BigEndian.AppendUint32(nil, uint32(n)), kindCredit, false)
 	}
 }
 
@@ -267,8 +268,8 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 		if err != nil {
 			return n, err
 		}
-		if _, err := c.stream.WriteSCTP(p[n:n+m], kindData); err != nil {
-			return n, c.writeError(err)
+		if err := c.send(p[n:n+m], kindData, true); err != nil {
+			return n, err
 		}
 		n += m
 	}
@@ -296,6 +297,40 @@ func (c *Conn) allowance(want int) (int, error) {
 		}
 		c.cond.Wait()
 	}
+}
+
+// send gives SCTP a message, when those before it are on their way; limited says that
+// it may wait until the deadline only. One connection of an association at a time waits
+// for SCTP: of several, sctp 1.12 forgets one if another's stream is closed meanwhile.
+func (c *Conn) send(p []byte, kind sctp.PayloadProtocolIdentifier, limited bool) error {
+	var late <-chan struct{}
+	if limited {
+		late = c.late.Done()
+	}
+	select {
+	case c.assoc.turn <- struct{}{}:
+	case <-late:
+		return c.writeError(os.ErrDeadlineExceeded)
+	case <-c.assoc.ended:
+		return c.writeError(net.ErrClosed)
+	}
+	defer func() { <-c.assoc.turn }()
+	c.mu.Lock()
+	var until time.Time
+	if limited {
+		until = c.deadline.write.at
+	}
+	c.sending = limited
+	c.stream.SetWriteDeadline(until)
+	c.mu.Unlock()
+	_, err := c.stream.WriteSCTP(p, kind)
+	c.mu.Lock()
+	c.sending = false
+	c.mu.Unlock()
+	if err != nil {
+		err = c.writeError(err)
+	}
+	return err
 }
 
 // writeError is why SCTP did not take a message.
@@ -336,30 +371,31 @@ func (c *Conn) close(linger time.Duration) error {
 	c.broken = c.broken || c.writers > 0
 	c.inbox = ring{}
 	if c.broken {
-		c.stream.SetWriteDeadline(time.Unix(1, 0))
+		c.limitWrite(time.Unix(1, 0))
 	}
 	c.cond.Broadcast()
 	c.mu.Unlock()
 
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	silent := c.assoc.meter.silent() > silentLinger
 	c.mu.Lock()
 	last := []byte{0}
 	if c.broken {
-		last[0], linger = 1, 0
+		last[0] = 1
 	}
-	c.mu.Unlock()
-	if c.assoc.meter.silent() > silentLinger {
+	if c.broken || silent {
 		linger = 0
 	}
 	until := time.Now().Add(max(linger, minLinger))
-	c.stream.SetWriteDeadline(until)
-	if _, err := c.stream.WriteSCTP(last, kindClose); err == nil && linger > 0 {
+	c.limitWrite(until)
+	c.mu.Unlock()
+	if err := c.send(last, kindClose, true); err == nil && linger > 0 {
 		c.acknowledged(until)
 	}
 	c.mu.Lock()
 	c.deadline.read.set(time.Time{}, &c.cond)
-	c.deadline.write.set(time.Time{}, &c.cond)
+	c.limitWrite(time.Time{})
 	both := c.peerEnd != nil
 	c.mu.Unlock()
 	if both { // else pump does it
@@ -389,7 +425,7 @@ func (c *Conn) lose(err error) {
 	if c.lost == nil {
 		c.lost = err
 	}
-	c.stream.SetWriteDeadline(time.Unix(1, 0))
+	c.limitWrite(time.Unix(1, 0))
 	c.cond.Broadcast()
 }
 
@@ -420,6 +456,15 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 	if c.closed {
 		return net.ErrClosed
 	}
+	c.limitWrite(t)
+	return nil
+}
+
+// limitWrite sets the deadline for what is written; mu is held.
+func (c *Conn) limitWrite(t time.Time) {
 	c.deadline.write.set(t, &c.cond)
-	return c.stream.SetWriteDeadline(t)
+	c.late.Set(t)
+	if c.sending {
+		c.stream.SetWriteDeadline(t)
+	}
 }

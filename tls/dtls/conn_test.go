@@ -194,3 +194,34 @@ func TestWornAssociations(t *testing.T) {
 		t.Errorf("the other association: %v", err)
 	}
 }
+
+// What closes beside it takes no notice from a Write that waits for its turn, and a write
+// deadline that has passed none from the other side's.
+func TestAWriteGoesOnWhileOthersClose(t *testing.T) {
+	p := newPair(t, nil)
+	for range 100 {
+		control, _ := p.connect() // keeps the association
+		donor, joiner := p.connect()
+		joiner.SetWriteDeadline(time.Unix(1, 0))
+		sent := send(donor, 1, 3*wideWindow)
+		others := make([]<-chan error, 4)
+		for i := range others {
+			d, j := p.connect()
+			others[i] = send(j, 2, 100)
+			go func() {
+				io.Copy(io.Discard, d)
+				d.Close()
+			}()
+		}
+		joiner.SetReadDeadline(time.Now().Add(20 * time.Second))
+		if n, err := io.Copy(io.Discard, joiner); n != 3*wideWindow || err != nil {
+			t.Fatalf("%d bytes arrived, %v", n, err)
+		}
+		for _, o := range append(others, sent) {
+			if err := <-o; err != nil {
+				t.Fatal(err)
+			}
+		}
+		control.Close()
+	}
+}
