@@ -15,6 +15,10 @@ type handle struct {
 
 	mu sync.RWMutex // held for reading while fd is used, so that nobody uses one that has another file by now
 	fd int          // -1: closed
+
+	// Writes to a file go one after the other in any case, by the kernel's lock of it. There they would
+	// wait turning round on their CPUs, which decrypt for another stream meanwhile.
+	writing sync.Mutex
 }
 
 // use calls f with the descriptor. f's error is told as that of op.
@@ -52,6 +56,8 @@ func (h *handle) ReadAt(p []byte, off int64) (n int, err error) {
 
 // WriteAt implements io.WriterAt.
 func (h *handle) WriteAt(p []byte, off int64) (n int, err error) {
+	h.writing.Lock()
+	defer h.writing.Unlock()
 	for n < len(p) && err == nil {
 		err = h.use("write", func(fd int) error {
 			m, err := unix.Pwrite(fd, p[n:], off+int64(n))
