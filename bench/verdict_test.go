@@ -51,11 +51,13 @@ func TestWhatBinds(t *testing.T) {
 		return Result{Name: name, Kind: kindLimit, MBps: mbps, DonorCPU: donor, JoinerCPU: joiner}
 	}
 	usual := []Result{limit(Reading, 5000, 0.1, 0), limit(TLS, 2000, 0.5, 0.4), limit(Network, 4000, 0.2, 0.3), limit(Writing, 3000, 0, 0.4)}
-	with := func(l Result) []Result {
+	with := func(others ...Result) []Result {
 		out := append([]Result{}, usual...)
 		for i := range out {
-			if out[i].Name == l.Name {
-				out[i] = l
+			for _, l := range others {
+				if out[i].Name == l.Name {
+					out[i] = l
+				}
 			}
 		}
 		return out
@@ -74,6 +76,7 @@ func TestWhatBinds(t *testing.T) {
 		{"near the TLS that costs the donor more", own(1800, 1, 1), usual, 2, false, "TLS on the donor's CPU (90 % of what it does alone)"},
 		{"near the TLS that costs the joiner more", own(1800, 1, 1), with(limit(TLS, 2000, 0.3, 0.8)), 2, false, "TLS on the joiner's CPU (90 %"},
 		{"near a slow network", own(19, 1, 1), with(limit(Network, 20, 0.2, 0.2)), 2, false, "the network (95 %"},
+		{"TLS through a slow network is as slow as that", own(18.4, 1, 1), with(limit(Network, 19.9, 0.2, 0.2), limit(TLS, 19.8, 0.7, 3)), 2, false, "the network (92 %"},
 		{"near a slow disk to write to", own(95, 1, 1), with(limit(Writing, 100, 0, 1)), 2, false, "writing (95 %"},
 		{"near a slow disk to read from", own(95, 1, 1), with(limit(Reading, 100, 0, 1)), 2, false, "reading (95 %"},
 		{"all shared CPUs are busy", own(1000, 1, 1.1), usual, 2, false, "both ends' CPUs (98 % busy); most of it is writing on the joiner (0.40 s/GiB)"},
