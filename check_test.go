@@ -10,7 +10,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +18,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"wsrep_sst_rsync_tunnel/tls/porttest"
 )
 
 // Two processes, as on two nodes: one waits, the other comes, each says what it saw.
@@ -32,7 +33,7 @@ func TestCheckBetweenTwoProcesses(t *testing.T) {
 	if err := writeCertificate("localhost", pem); err != nil {
 		t.Fatal(err)
 	}
-	port := freePort()
+	port := porttest.Free(t)
 	cnf := filepath.Join(dir, "my.cnf")
 	text := fmt.Sprintf("[mariadb]\nwsrep_sst_method=rsync_tunnel\nwsrep_sst_receive_address=localhost:%d\n[sst]\ntca=%s\ntcert=%s\n", port, pem, pem)
 	if err := os.WriteFile(cnf, []byte(text), 0o644); err != nil {
@@ -86,7 +87,7 @@ func TestCheckBesideARunningJoiner(t *testing.T) {
 	if err := os.Mkdir(data, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	port := freePort()
+	port := porttest.Free(t)
 	cnf := filepath.Join(dir, "my.cnf")
 	text := fmt.Sprintf("[mariadb]\nwsrep_sst_method=rsync_tunnel\nwsrep_sst_receive_address=localhost:%d\ndatadir=%s\n[sst]\ntca=%s\ntcert=%s\n", port, data, pem, pem)
 	if err := os.WriteFile(cnf, []byte(text), 0o644); err != nil {
@@ -133,16 +134,6 @@ func TestCheckBesideARunningJoiner(t *testing.T) {
 	if t.Failed() || testing.Verbose() {
 		t.Log("\n" + here + peer + log.String())
 	}
-}
-
-// freePort is one that nobody has at this moment; 0 if there is none.
-func freePort() int {
-	l, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		return 0
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // certificate is a command of the scripts: "certificate NAME FILE" makes a self-signed

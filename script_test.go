@@ -13,6 +13,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
+
+	"wsrep_sst_rsync_tunnel/tls/porttest"
 )
 
 // The test binary is the program itself when it is called by its name: so what is
@@ -26,7 +28,7 @@ func TestCommandLine(t *testing.T) {
 		Dir: filepath.Join("cli", "testdata"),
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PLAIN_TMPDIR", os.TempDir())
-			e.Setenv("PORT", fmt.Sprint(freePort()))
+			e.Setenv("PORT", fmt.Sprint(porttest.Free(t)))
 			e.Setenv("TMPDIR", filepath.Join(e.WorkDir, ".tmp"))
 			e.Setenv("OLDPATH", os.Getenv("PATH"))
 			program, err := exec.LookPath("wsrep_sst_rsync_tunnel")

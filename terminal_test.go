@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"wsrep_sst_rsync_tunnel/tls/porttest"
 )
 
 // A role that a person starts at a terminal shows how far it is in a line that is written
@@ -35,7 +37,7 @@ func TestARoleAtATerminalHasALiveLine(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	receive := exec.CommandContext(t.Context(), program, "receive", "--defaults-file="+in("my.cnf"), "--datadir", in("new"), "--address", fmt.Sprintf("localhost:%d", freePort()))
+	receive := exec.CommandContext(t.Context(), program, "receive", "--defaults-file="+in("my.cnf"), "--datadir", in("new"), "--address", fmt.Sprintf("localhost:%d", porttest.Free(t)))
 	stdout, err := receive.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

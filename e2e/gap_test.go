@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"wsrep_sst_rsync_tunnel/e2e/internal/ports"
+	"wsrep_sst_rsync_tunnel/tls/porttest"
 )
 
 // The ruler of docs/performance.md: for how long a donor does not commit while a node joins, and how long that takes,
@@ -103,7 +103,7 @@ func (c *cluster) methods(t *testing.T) []measured {
 		t.Fatal(err)
 	}
 	for n, id := range map[*node]identity{c.donor: one, c.joiner: two} {
-		head := fmt.Sprintf("#!/bin/bash\ntls=cert=%s,key=%s,cafile=%s,commonname=localhost\nlocal=%d\n", id.cert, id.key, all, ports.Free(t))
+		head := fmt.Sprintf("#!/bin/bash\ntls=cert=%s,key=%s,cafile=%s,commonname=localhost\nlocal=%d\n", id.cert, id.key, all, porttest.Free(t))
 		if err := os.WriteFile(filepath.Join(n.programs, "wsrep_sst_socat"), append([]byte(head), text...), 0o755); err != nil {
 			t.Fatal(err)
 		}

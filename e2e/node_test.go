@@ -17,7 +17,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"wsrep_sst_rsync_tunnel/e2e/internal/peers"
-	"wsrep_sst_rsync_tunnel/e2e/internal/ports"
+	"wsrep_sst_rsync_tunnel/tls/porttest"
 )
 
 // node is one mariadbd: its directory, its option file, and the process while it runs.
@@ -61,7 +61,7 @@ func newNode(t *testing.T, dir, name string) *node {
 	for _, d := range []string{n.dir, n.datadir, n.path("tmp")} {
 		n.mkdir(t, d)
 	}
-	n.ports.sql, n.ports.group, n.ports.ist, n.ports.sst = ports.Free(t), ports.Free(t), ports.Free(t), ports.Free(t)
+	n.ports.sql, n.ports.group, n.ports.ist, n.ports.sst = porttest.Free(t), porttest.Free(t), porttest.Free(t), porttest.Free(t)
 	cfg := mysql.NewConfig()
 	cfg.User, cfg.Net, cfg.Addr, cfg.DBName = "root", "unix", n.path("sock"), "mysql"
 	cfg.InterpolateParams = true

@@ -13,8 +13,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math/big"
-	mathrand "math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -288,22 +286,6 @@ func (n *node) flushed(seqno int) {
 			n.t.Fatal(err)
 		}
 	}
-}
-
-// freePort gives a port that nobody listens on at the moment.
-func freePort(t *testing.T) int {
-	t.Helper()
-	// Below the ports that the kernel gives to connections (32768 on), so that none of them
-	// takes it before its user does.
-	for range 200 {
-		port := 10000 + mathrand.IntN(22000)
-		if l, err := net.Listen("tcp", fmt.Sprintf(":%d", port)); err == nil {
-			l.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return 0
 }
 
 // database fills a data directory with what a donor has.

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"wsrep_sst_rsync_tunnel/tls/porttest"
 )
 
 // Errors that only a kernel gives: strace makes them, in a real run of the program.
@@ -34,7 +36,7 @@ func refusing(t *testing.T, what, path string) string {
 // readyAs is ready for a program of another name.
 func (n *node) readyAs(program string) int {
 	n.t.Helper()
-	port := freePort(n.t)
+	port := porttest.Free(n.t)
 	n.startAs(program, fmt.Sprintf("--role 'joiner' --address 'localhost:%d' --parent $PPID --progress 0", port))
 	n.expect(fmt.Sprintf("ready localhost:%d/rsync_tunnel_sst", port))
 	return port

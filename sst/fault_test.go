@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"wsrep_sst_rsync_tunnel/tls/porttest"
 )
 
 // lockFirst makes the donor ask for the lock before it copies, and neither side wait for
@@ -94,7 +96,7 @@ func TestWrongFilesEndTheJoinerBeforeReady(t *testing.T) {
 	cluster := newCluster(t)
 	cluster.certificate("localhost", true)
 	joiner := cluster.node("/nowhere/node.pem")
-	joiner.start(fmt.Sprintf("--role joiner --address localhost:%d --parent $PPID", freePort(t)))
+	joiner.start(fmt.Sprintf("--role joiner --address localhost:%d --parent $PPID", porttest.Free(t)))
 	joiner.exit(exitInvalid)
 	joiner.says("/nowhere/node.pem", "datadir untouched")
 	joiner.nothingLeft()
@@ -118,7 +120,7 @@ func TestSecondRunOnOneDirectory(t *testing.T) {
 	joiner.ready()
 	second := cluster.node(cluster.certificate("localhost", true), "sst-previous-timeout=0.2")
 	second.dir = joiner.dir
-	second.start(fmt.Sprintf("--role joiner --address localhost:%d --parent $PPID", freePort(t)))
+	second.start(fmt.Sprintf("--role joiner --address localhost:%d --parent $PPID", porttest.Free(t)))
 	second.exit(exitRunning)
 	second.says("Previous SST is not completed", "hint:")
 	if readPid(joiner.dir) == 0 {
@@ -199,7 +201,7 @@ func TestMariadbdKilled(t *testing.T) {
 	})
 	t.Run("at the joiner, before anybody comes", func(t *testing.T) {
 		_, joiner := newCluster(t).pair(lockFirst...)
-		port := freePort(t)
+		port := porttest.Free(t)
 		joiner.start(fmt.Sprintf("--role joiner --address localhost:%d", port))
 		joiner.expect(fmt.Sprintf("ready localhost:%d/rsync_tunnel_sst", port))
 		joiner.cmd.Process.Kill()
@@ -370,7 +372,7 @@ func TestStdoutThatNobodyReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	got := Main([]string{"wsrep_sst_rsync_tunnel", "--role", "joiner", "--address", fmt.Sprintf("localhost:%d", freePort(t)),
+	got := Main([]string{"wsrep_sst_rsync_tunnel", "--role", "joiner", "--address", fmt.Sprintf("localhost:%d", porttest.Free(t)),
 		"--datadir", joiner.dir, "--defaults-file", joiner.cnf}, nil, null, w, log)
 	text, _ := os.ReadFile(log.Name())
 	if got != exitPipe || !strings.Contains(string(text), "broken pipe") {

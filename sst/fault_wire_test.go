@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"wsrep_sst_rsync_tunnel/tls/porttest"
 )
 
 // What can happen to an SST on its way, at a certain byte. e2e/faults_test.go has the
@@ -277,7 +279,7 @@ func TestAReadOnlyFileSystem(t *testing.T) {
 	if err := unix.Mount("", joiner.dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
 		t.Fatal(err)
 	}
-	joiner.start(fmt.Sprintf("--role joiner --address localhost:%d --parent $PPID", freePort(t)))
+	joiner.start(fmt.Sprintf("--role joiner --address localhost:%d --parent $PPID", porttest.Free(t)))
 	joiner.end() // without ready
 	joiner.isFailed()
 	joiner.says("[ERROR]", progressFile, "read-only file system")

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"wsrep_sst_rsync_tunnel/tls"
+	"wsrep_sst_rsync_tunnel/tls/porttest"
 )
 
 // A journey is a transfer of 1 MB a second, of which progress is told: 25 s of the only
@@ -324,7 +325,7 @@ func TestAProgressFileThatCannotBeWritten(t *testing.T) {
 // for the last.
 func TestMariadbdIsToldHowFarItIsIfItAsks(t *testing.T) {
 	donor, joiner := newCluster(t).pair()
-	port := freePort(t)
+	port := porttest.Free(t)
 	joiner.start(fmt.Sprintf("--role 'joiner' --address 'localhost:%d' --parent $PPID --progress 1", port))
 	joiner.expect(fmt.Sprintf("ready localhost:%d/rsync_tunnel_sst", port))
 	donor.start(strings.Replace(donorArgs(port, ""), "--progress 0", "--progress 1", 1))

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wsrep_sst_rsync_tunnel/sst/report"
+	"wsrep_sst_rsync_tunnel/tls/porttest"
 )
 
 // A wire is what lies between the donor and the joiner, and can be cut.
@@ -154,7 +155,7 @@ func (w *wire) cut() {
 // between starts a joiner and gives the wire to it.
 func between(t *testing.T, joiner *node) (*tortured, *wire) {
 	t.Helper()
-	port := freePort(t)
+	port := porttest.Free(t)
 	into := startRun(t, joiner, realSeams(), fmt.Sprintf("--role joiner --address localhost:%d", port))
 	into.expect(fmt.Sprintf("ready localhost:%d/rsync_tunnel_sst", port))
 	t.Cleanup(func() {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"wsrep_sst_rsync_tunnel/tls/porttest"
 )
 
 // The torture towards joiners that take rsync's sessions only: rsync's own daemon, as
@@ -59,7 +61,7 @@ func scriptTorture(t *testing.T, seed uint64, c *cluster, kind string) (skipped 
 	seams := h.seams(stopped)
 	program := []string{"wsrep_sst_rsync", "wsrep_sst_rsync_wan"}[h.rnd.IntN(2)]
 	h.wait.Go(func() { h.keepWorking(locked, stopped) })
-	port := freePort(t)
+	port := porttest.Free(t)
 	var into *tortured
 	if kind == "rsync" {
 		rsyncDaemon(t, joiner.dir, port)
@@ -134,7 +136,7 @@ func TestUnderTheLockAScriptGetsWhatMayHaveChanged(t *testing.T) {
 		s.disks.kind = func(string) (int64, error) { return unix.EXT4_SUPER_MAGIC, nil }
 		return s
 	}
-	port := freePort(t)
+	port := porttest.Free(t)
 	into := startRunAs(t, joiner, realSeams(), "wsrep_sst_rsync", fmt.Sprintf("--role joiner --address localhost:%d", port))
 	into.expect(fmt.Sprintf("ready localhost:%d/rsync_sst", port))
 	from := startRunAs(t, donor, s, "wsrep_sst_rsync", strings.ReplaceAll(strings.ReplaceAll(donorArgs(port, ""), "'", ""), "rsync_tunnel_sst", "rsync_sst"))
@@ -198,7 +200,7 @@ func TestAJoinerIsShownThatTheDonorWaits(t *testing.T) {
 			database(t, donor.dir)
 			s := realSeams()
 			s.tiny, s.show = 0, tt.show
-			port := freePort(t)
+			port := porttest.Free(t)
 			into := startRunAs(t, joiner, realSeams(), "wsrep_sst_rsync", fmt.Sprintf("--role joiner --address localhost:%d", port))
 			into.expect(fmt.Sprintf("ready localhost:%d/rsync_sst", port))
 			from := startRunAs(t, donor, s, "wsrep_sst_rsync", strings.ReplaceAll(strings.ReplaceAll(donorArgs(port, ""), "'", ""), "rsync_tunnel_sst", "rsync_sst"))

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wsrep_sst_rsync_tunnel/tls"
+	"wsrep_sst_rsync_tunnel/tls/porttest"
 )
 
 // TestSSTsWithSockopt: whatever socat takes, an SST between two of ours comes to its
@@ -22,7 +23,7 @@ func TestSSTsWithSockopt(t *testing.T) {
 	for name, sockopt := range map[string]string{
 		"as TripleO writes it":                    `"cipher=!SSLv2:kEECDH:kRSA:kEDH:kPSK:+3DES:!aNULL:!eNULL:!MD5:!EXP:!RC4:!SEED:!IDEA:!DES:!SSLv3:!TLSv1,pf=ip4"`,
 		"one session at a time":                   "max-children=1",
-		"a local port, which one connection has":  fmt.Sprintf("sourceport=%d", freePort(t)),
+		"a local port, which one connection has":  fmt.Sprintf("sourceport=%d", porttest.Free(t)),
 		"a range, attempts, time limits":          "range=127.0.0.0/8,retry=3,interval=0.5,connect-timeout=5,accept-timeout=60,backlog=3",
 		"options of sockets":                      "nodelay,sndbuf=1048576,rcvbuf=1048576,keepalive,keepidle=30,tos=8,mss=1400,if=lo",
 		"options without a use here":              ",,linger=10,fork,dhparam=/none,su=nobody,shut-down,",
@@ -57,9 +58,9 @@ func TestSockoptThatCannotBeTakenEndsBothSidesAtOnce(t *testing.T) {
 	cluster := newCluster(t)
 	donor, joiner := cluster.pair("sockopt=cafile="+cluster.ca, "# twice")
 	same := untouched(joiner)
-	joiner.start(fmt.Sprintf("--role 'joiner' --address 'localhost:%d'", freePort(t)))
+	joiner.start(fmt.Sprintf("--role 'joiner' --address 'localhost:%d'", porttest.Free(t)))
 	joiner.exit(exitInvalid)
-	donor.donate(freePort(t), "")
+	donor.donate(porttest.Free(t), "")
 	donor.exit(exitInvalid) // and nothing on stdout: no table was locked
 	for _, n := range []*node{donor, joiner} {
 		n.says("[ERROR]", "stands beside tca "+cluster.ca, "hint: name the file you want in tca, and remove cafile from sockopt")

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"wsrep_sst_rsync_tunnel/tls/porttest"
 )
 
 // pair makes a donor with a database and a joiner, both with trusted certificates.
@@ -23,7 +25,7 @@ func (c *cluster) pair(extra ...string) (donor, joiner *node) {
 // ready starts the joiner and returns its port.
 func (n *node) ready() int {
 	n.t.Helper()
-	port := freePort(n.t)
+	port := porttest.Free(n.t)
 	n.start(fmt.Sprintf("--role 'joiner' --address 'localhost:%d' --parent $PPID --progress 0", port))
 	n.expect(fmt.Sprintf("ready localhost:%d/rsync_tunnel_sst", port))
 	return port

@@ -15,6 +15,7 @@ import (
 
 	"wsrep_sst_rsync_tunnel/mycnf"
 	"wsrep_sst_rsync_tunnel/sst/status"
+	"wsrep_sst_rsync_tunnel/tls/porttest"
 )
 
 // told reads a node's status file.
@@ -43,7 +44,7 @@ func TestTheStatusFileTellsOfAMistakeInTheSettings(t *testing.T) {
 	}
 	fails := func() {
 		t.Helper()
-		joiner.start("--role 'joiner' --address 'localhost:" + fmt.Sprint(freePort(t)) + "' --parent $PPID --progress 0")
+		joiner.start("--role 'joiner' --address 'localhost:" + fmt.Sprint(porttest.Free(t)) + "' --parent $PPID --progress 0")
 		joiner.end()
 		joiner.says("which one runs is not known", "[ERROR]")
 	}

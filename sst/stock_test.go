@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"wsrep_sst_rsync_tunnel/tls/porttest"
 	"wsrep_sst_rsync_tunnel/transfer"
 	"wsrep_sst_rsync_tunnel/transfer/filter"
 )
@@ -34,7 +35,7 @@ func (c *cluster) stockNode(lines ...string) *node {
 // stockReady starts a joiner and returns its port and what stands before the address.
 func (n *node) stockReady(program string) (port int, auth string) {
 	n.t.Helper()
-	port = freePort(n.t)
+	port = porttest.Free(n.t)
 	n.startAs(program, fmt.Sprintf("--role joiner --address localhost:%d --parent $PPID --progress 0", port))
 	select {
 	case line := <-n.line:

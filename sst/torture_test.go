@@ -19,6 +19,7 @@ import (
 
 	"wsrep_sst_rsync_tunnel/sst/confine"
 	"wsrep_sst_rsync_tunnel/sst/report"
+	"wsrep_sst_rsync_tunnel/tls/porttest"
 )
 
 // The torture: somebody does to the donor's files whatever a server might do, and
@@ -84,7 +85,7 @@ func torture(t *testing.T, seed uint64, donor, joiner *node) (skipped int) {
 	locked, stopped := make(chan struct{}), make(chan struct{})
 	seams := h.seams(stopped)
 	h.wait.Go(func() { h.keepWorking(locked, stopped) })
-	port := freePort(t)
+	port := porttest.Free(t)
 	into := startRun(t, joiner, realSeams(), fmt.Sprintf("--role joiner --address localhost:%d", port))
 	into.expect(fmt.Sprintf("ready localhost:%d/rsync_tunnel_sst", port))
 	from := startRun(t, donor, seams, strings.ReplaceAll(donorArgs(port, ""), "'", ""))

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"wsrep_sst_rsync_tunnel/tls/porttest"
 )
 
 // The golden table is sockopt.md section 8, and what its other sections prove with
@@ -201,7 +203,7 @@ func (g golden) listenWithSocat(t *testing.T) (p *process, port int) {
 		bind = "[::1]"
 	}
 	for range 10 {
-		port = freePort(t)
+		port = porttest.Free(t)
 		p = start(t, tool(t, "socat"), "-d", "-d", "-t0", "-U", fmt.Sprintf("openssl-listen:%d,bind=%s,reuseaddr,fork%s", port, bind, g.joiner.options()), "OPEN:"+oneByte+",rdonly")
 		taken := false
 		for line := range p.lines {

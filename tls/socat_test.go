@@ -8,13 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	mathrand "math/rand/v2"
-	"net"
 	"os/exec"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"wsrep_sst_rsync_tunnel/tls/porttest"
 )
 
 // tool is the path of a program of the outside world; without it the test is skipped.
@@ -102,25 +102,10 @@ func (p *process) await(t *testing.T, texts ...string) {
 	t.Fatalf("the peer never said any of %q:\n%s", texts, p.log())
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	// Below the ports that the kernel gives to connections (32768 on), so that none of them
-	// takes it before its user does.
-	for range 200 {
-		port := 10000 + mathrand.IntN(22000)
-		if l, err := net.Listen("tcp", fmt.Sprintf(":%d", port)); err == nil {
-			l.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return 0
-}
-
 // socatJoiner is the joiner of the stock script, with an echo in place of rsync.
 func socatJoiner(t *testing.T, options string) (*process, int) {
 	t.Helper()
-	port := freePort(t)
+	port := porttest.Free(t)
 	p := start(t, tool(t, "socat"), "-d", "-d", fmt.Sprintf("openssl-listen:%d,bind=localhost,reuseaddr,fork,%s", port, options), "PIPE")
 	p.await(t, "listening on")
 	return p, port

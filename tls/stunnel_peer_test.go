@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"wsrep_sst_rsync_tunnel/tls/porttest"
 )
 
 // startStunnel runs stunnel with the options that the stock script gives it, until the
@@ -114,7 +116,7 @@ func TestDonorToStunnel(t *testing.T) {
 			c: Config{Mode: VerifyIdentity, CA: both, Cert: d.pem(t)}, refused: []string{"certificate"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			port := freePort(t)
+			port := porttest.Free(t)
 			startStunnel(t, append(tt.options, "key = "+key, "cert = "+crt, "client = no", "[rsync]",
 				fmt.Sprintf("accept = 127.0.0.1:%d", port), fmt.Sprintf("connect = 127.0.0.1:%d", echoServer(t)))...)
 			untilListening(t, port)
@@ -187,7 +189,7 @@ func TestStunnelToJoiner(t *testing.T) {
 			tt.c.Role = Joiner
 			ch := load(t, tt.c)
 			ln := loopback(t)
-			port := freePort(t)
+			port := porttest.Free(t)
 			startStunnel(t, append(tt.options, "client = yes", "[rsync]",
 				fmt.Sprintf("accept = 127.0.0.1:%d", port), fmt.Sprintf("connect = 127.0.0.1:%d", portOf(ln)), "TIMEOUTclose = 0")...)
 			untilListening(t, port)
@@ -222,7 +224,7 @@ func TestAPeerThatRefusesItsOwnTickets(t *testing.T) {
 	id := issue(t, spec{cn: "localhost"})
 	joiner := load(t, Config{Mode: Required, Role: Joiner, Cert: id.pem(t)})
 	donor := load(t, Config{Mode: Required, Role: Donor})
-	port := freePort(t) // the same for both, since a ticket is kept by address
+	port := porttest.Free(t) // the same for both, since a ticket is kept by address
 	for _, refuse := range []bool{false, true} {
 		if err := meetAt(t, joiner, donor, port, refuse); err != nil {
 			t.Fatal(err)

@@ -2,12 +2,13 @@ package check
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"wsrep_sst_rsync_tunnel/tls/porttest"
 )
 
 // A machine is a node with everything as it should be, for a test to break.
@@ -26,7 +27,7 @@ const method = "wsrep_sst_rsync_tunnel"
 
 func newMachine(t *testing.T) *machine {
 	t.Helper()
-	m := &machine{t: t, dir: t.TempDir(), port: freePort(t)}
+	m := &machine{t: t, dir: t.TempDir(), port: porttest.Free(t)}
 	m.ca = issue(t, wish{cn: "Example CA", ca: true})
 	m.own = issue(t, wish{cn: "localhost", by: m.ca})
 	m.certificates(m.own.certPEM())
@@ -113,15 +114,4 @@ func has(t *testing.T, r *Report, level Level, subject, part string) {
 	}) {
 		t.Errorf("no %s %s: %s in %+v", level, subject, part, r.Findings)
 	}
-}
-
-// freePort is one that nobody has at this moment.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"wsrep_sst_rsync_tunnel/e2e/internal/peers"
-	"wsrep_sst_rsync_tunnel/e2e/internal/ports"
+	"wsrep_sst_rsync_tunnel/tls/porttest"
 	"wsrep_sst_rsync_tunnel/transfer"
 	"wsrep_sst_rsync_tunnel/transfer/filter"
 )
@@ -175,7 +175,7 @@ func serveBy(t *testing.T, rsync string, l layout) string {
 	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	port := ports.Free(t)
+	port := porttest.Free(t)
 	cmd := exec.Command(rsync, "--daemon", "--no-detach", "--address=127.0.0.1", fmt.Sprintf("--port=%d", port), "--config="+file)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	var said strings.Builder

@@ -1,5 +1,5 @@
-// Package ports picks TCP ports on loopback for servers that want to be told their port.
-package ports
+// Package porttest picks TCP ports on loopback for servers that want to be told their port.
+package porttest
 
 import (
 	"fmt"
