@@ -28,14 +28,17 @@ type GrowthAt struct {
 	Connections int   `json:"connections"`
 	// PerGiB is from the handshake to the last file: the start does not grow.
 	PerGiB float64 `json:"seconds_per_gib"`
+	// OfBare is our rate divided by the bare program's in the same rounds: what the machine does
+	// to both, as with memory that is new to it, is not in it.
+	OfBare float64 `json:"of_bare_program"`
 	Result
 }
 
 // growthConnections are tried with each size.
 var growthConnections = []int{1, 2, 4}
 
-// Grow measures ours with an eighth, a quarter, half and all of the megabytes, and with 1, 2 and 4
-// connections. The memory that the largest needs is touched beforehand: a guest gets its
+// Grow measures ours and the bare program with an eighth, a quarter, half and all of the megabytes, and
+// with 1, 2 and 4 connections. The memory that the largest needs is touched beforehand: a guest gets its
 // memory from its host when it is used for the first time, and that takes longer than the copy.
 func Grow(ctx context.Context, o Options) (*Growth, error) {
 	if err := o.complete(); err != nil {
@@ -51,14 +54,14 @@ func Grow(ctx context.Context, o Options) (*Growth, error) {
 	for _, part := range []int{8, 4, 2, 1} {
 		for _, n := range growthConnections {
 			o := o
-			o.Megabytes, o.Threads, o.ownOnly = o.Megabytes/part, n, true
+			o.Megabytes, o.Threads, o.few = o.Megabytes/part, n, true
 			r, err := Local(ctx, o)
 			if err != nil {
 				return nil, err
 			}
 			g.CPUs, g.Memory = r.CPUs, r.Memory
 			own := r.Results[0]
-			g.Points = append(g.Points, GrowthAt{Bytes: r.Bytes, Connections: n, PerGiB: gib / mb / own.CopyMBps, Result: own})
+			g.Points = append(g.Points, GrowthAt{Bytes: r.Bytes, Connections: n, PerGiB: gib / mb / own.CopyMBps, OfBare: r.Results[1].Ours, Result: own})
 		}
 	}
 	return g, nil
@@ -93,20 +96,21 @@ func (ones) Read(p []byte) (int, error) {
 func (g *Growth) Text(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %d CPUs, medians of %d rounds\n\n", g.Memory, g.CPUs, g.Rounds)
-	fmt.Fprintf(&b, "%8s %11s %8s %8s  %17s  %17s\n", "GiB", "connections", "s/GiB", "MB/s", "CPU s/GiB", "peak MiB")
+	fmt.Fprintf(&b, "%8s %11s %8s %8s %8s  %17s  %17s\n", "GiB", "connections", "s/GiB", "MB/s", "of bare", "CPU s/GiB", "peak MiB")
 	for _, p := range g.Points {
-		fmt.Fprintf(&b, "%8.2f %11d %8.2f %8.0f  %8.2f %8.2f  %8.0f %8.0f\n", float64(p.Bytes)/gib, p.Connections, p.PerGiB, p.MBps,
-			p.DonorCPU, p.JoinerCPU, p.DonorPeak, p.JoinerPeak)
+		fmt.Fprintf(&b, "%8.2f %11d %8.2f %8.0f %8.2f  %8.2f %8.2f  %8.0f %8.0f\n", float64(p.Bytes)/gib, p.Connections, p.PerGiB, p.MBps,
+			p.OfBare, p.DonorCPU, p.JoinerCPU, p.DonorPeak, p.JoinerPeak)
 	}
-	fmt.Fprintf(&b, "\nseconds for a GiB, by connections: %s\n", g.spread())
+	fmt.Fprintf(&b, "\nseconds for a GiB, by connections: %s\n", g.spread(func(p GrowthAt) float64 { return p.PerGiB }))
+	fmt.Fprintf(&b, "times the bare program's rate: %s\n", g.spread(func(p GrowthAt) float64 { return p.OfBare }))
 	b.WriteString(busy(g.Load, g.CPUs))
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// spread says how far the slowest size is from the fastest, for each number of
+// spread says how far the largest value is from the least, for each number of
 // connections.
-func (g *Growth) spread() string {
+func (g *Growth) spread(value func(GrowthAt) float64) string {
 	var out []string
 	for _, n := range growthConnections {
 		least, most := 0.0, 0.0
@@ -114,10 +118,10 @@ func (g *Growth) spread() string {
 			if p.Connections != n {
 				continue
 			}
-			if least == 0 || p.PerGiB < least {
-				least = p.PerGiB
+			if v := value(p); least == 0 || v < least {
+				least = v
 			}
-			most = max(most, p.PerGiB)
+			most = max(most, value(p))
 		}
 		if least > 0 {
 			out = append(out, fmt.Sprintf("%d: within %.0f %%", n, 100*(most/least-1)))

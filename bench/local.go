@@ -200,8 +200,8 @@ func (b *local) contenders() []contender {
 		{name: Network, kind: kindLimit, run: b.ends(Network)},
 		{name: Writing, kind: kindLimit, run: b.ends(Writing), copies: true},
 	}
-	if b.ownOnly {
-		return all[:1]
+	if b.few {
+		return all[:2]
 	}
 	if b.Against {
 		all = append(append(all, b.alternatives()...), b.stockPeers()...)

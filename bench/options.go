@@ -32,7 +32,7 @@ type Options struct {
 
 	Progress io.Writer // nil: none
 
-	ownOnly bool // neither limits nor alternatives
+	few bool // ours and the bare program alone
 }
 
 // Defaults. The default size takes a second or two a round and less than a gigabyte

@@ -38,8 +38,8 @@ func example() *Report {
 func TestGoldenReports(t *testing.T) {
 	r := example()
 	g := &Growth{CPUs: 2, Memory: "tmpfs", Rounds: 3, Points: []GrowthAt{
-		{Bytes: 1 << 30, Connections: 1, PerGiB: 1.5, Result: r.Results[0]}, {Bytes: 2 << 30, Connections: 1, PerGiB: 1.65, Result: r.Results[0]},
-		{Bytes: 1 << 30, Connections: 2, PerGiB: 1.1, Result: r.Results[0]},
+		{Bytes: 1 << 30, Connections: 1, PerGiB: 1.5, OfBare: 0.95, Result: r.Results[0]}, {Bytes: 2 << 30, Connections: 1, PerGiB: 1.65, OfBare: 0.97, Result: r.Results[0]},
+		{Bytes: 1 << 30, Connections: 2, PerGiB: 1.1, OfBare: 1.01, Result: r.Results[0]},
 	}}
 	for name, write := range map[string]func(io.Writer) error{
 		"report.txt": r.Text, "report.json": r.JSON, "report.svg": r.SVG, "growth.txt": g.Text, "growth.svg": g.SVG,

@@ -6,15 +6,32 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"wsrep_sst_rsync_tunnel/e2e/internal/peers"
 )
 
 // mariadbd does not tell its SST program that it is to shut down, and waits for it: a donor in the rounds before the
 // lock would keep it for hours.
 func TestADonorThatIsShutDownWhileItCopies(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, method())
-	c.selfSignedBoth(t)
-	c.donor.conf.sst = append(c.donor.conf.sst, "precopy-rlimit=200k")
+	t.Run("to ours", func(t *testing.T) {
+		c := newCluster(t, method())
+		c.selfSignedBoth(t)
+		c.donor.conf.sst = append(c.donor.conf.sst, "precopy-rlimit=200k")
+		isShutDown(t, c)
+	})
+	t.Run("to the stock script", func(t *testing.T) {
+		peers.Need(t, "rsync")
+		peers.Need(t, "lsof")
+		c := newCluster(t, "rsync_wan")
+		c.donor.overrides(t, "wsrep_sst_rsync_wan", product(t))
+		c.donor.conf.sst = append(c.donor.conf.sst, "precopy-rlimit=200k")
+		isShutDown(t, c)
+	})
+}
+
+func isShutDown(t *testing.T, c *cluster) {
+	t.Helper()
 	c.bootstrap(t)
 	c.donor.exec(t, small...)
 	mark := c.donor.logSize()
