@@ -99,7 +99,7 @@ func (c *copier) bring(ctx context.Context, now *census) error {
 		}
 		due = due[1:]
 	}
-	if err := inParallel(ctx, min(c.threads, len(due)), due, c.list); err != nil {
+	if err := inParallel(ctx, min(c.lists, len(due)), due, c.list); err != nil {
 		return err
 	}
 	for _, l := range now.lists {

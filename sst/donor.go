@@ -30,6 +30,7 @@ type donor struct {
 	passing *passing     // what we are at
 	began   time.Time    // when the transfer did
 	threads int          // sessions at a time
+	lists   int          // list sessions at a time
 
 	auth    remoteAuth
 	limit   *rateLimit              // of the data connections together; nil: none
@@ -44,14 +45,19 @@ type donor struct {
 	locked  atomic.Bool  // mariadbd's tables are
 	arrived atomic.Bool  // the joiner has said that it has everything
 	writes  *writeProbe  // how long the disks take
+	written *serverWrites
 
 	memoryLimit int64 // of our cgroup, 0 if there is none
 
 	rehearsed *rehearsal // what a script's joiner got before the lock; nil: nothing
 }
 
+// minLists: a list session waits for the network most of the time, a dozen times there and
+// back.
+const minLists = 8
+
 func newDonor(r *run) *donor {
-	d := &donor{run: r, flush: newFlushWait(r.say), id: newSecret(), threads: r.settings.BackupThreads, passing: newPassing()}
+	d := &donor{run: r, flush: newFlushWait(r.say), id: newSecret(), threads: r.settings.BackupThreads, lists: max(r.settings.BackupThreads, minLists), passing: newPassing()}
 	r.count = d.sent.Load
 	if rate := r.settings.RateLimit; rate > 0 {
 		d.limit = newRateLimit(rate)
@@ -109,6 +115,8 @@ func (d *donor) do(ctx context.Context) (err error) {
 	d.memoryLimit = cgroupMemory("/proc/self/cgroup", "/sys/fs/cgroup")
 	d.writes = newWriteProbe(d.settings.Places) // before landlock forbids it
 	defer d.writes.close()
+	d.written = openServerWrites(d.server) // likewise
+	defer d.written.close()
 	d.confine(d.needs())
 	return d.connected(ctx, d.sst)
 }

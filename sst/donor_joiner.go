@@ -41,7 +41,7 @@ func (d *donor) connected(ctx context.Context, f func(context.Context) error) er
 		return err
 	}
 	if theirs.Sessions > 0 {
-		d.threads = min(d.threads, theirs.Sessions)
+		d.threads, d.lists = min(d.threads, theirs.Sessions), min(d.lists, theirs.Sessions)
 	}
 	for _, doubt := range doubts(theirs.Traits, ours) {
 		d.warn("joiner: " + doubt)

@@ -118,6 +118,7 @@ func (m *coldMap) mark(off, n, page int64, vec []byte) {
 type pageCache struct {
 	mu   sync.Mutex
 	kept map[string]*coldMap // files, by path, of which nothing has been given back yet
+	gave map[string]bool     // those of which something has
 	room int64               // bytes that may still be kept
 	most int64               // the limit of our cgroup, 0 if there is none
 	drop func(fd int, off, n int64)
@@ -125,7 +126,7 @@ type pageCache struct {
 
 // newPageCache: limit is that of our cgroup's memory, 0 for none.
 func newPageCache(limit int64) *pageCache {
-	return &pageCache{kept: map[string]*coldMap{}, most: limit, drop: dontNeed}
+	return &pageCache{kept: map[string]*coldMap{}, gave: map[string]bool{}, most: limit, drop: dontNeed}
 }
 
 // warmAge: a file that was changed within that time, or may be mapped, will most likely be
@@ -220,7 +221,22 @@ func (c *pageCache) wrap(path string, s ext.Source, keep bool) ext.Source {
 	if keep && c.keep(path, m) {
 		return s
 	}
+	c.mu.Lock()
+	c.gave[path] = true
+	c.mu.Unlock()
 	return coldFile{s, f.Descriptor(), m, c.drop}
+}
+
+// gone is the length of those of the files that would have to come from the disk again.
+func (c *pageCache) gone(files []*counted) (n int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, f := range files {
+		if c.gave[f.path()] {
+			n += f.stamp.Size
+		}
+	}
+	return n
 }
 
 func (c *pageCache) keep(path string, m *coldMap) bool {
@@ -231,6 +247,7 @@ func (c *pageCache) keep(path string, m *coldMap) bool {
 	}
 	c.room -= m.size
 	c.kept[path] = m
+	delete(c.gave, path)
 	return true
 }
 

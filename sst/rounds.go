@@ -21,6 +21,10 @@ const (
 	// largeRest: files of this length together that the next round could settle are
 	// worth one.
 	largeRest = 256 << 20
+	// littleWritten: when the server has written no more than this to its disks during the first
+	// round, another one would send a small part of it: a page is written twice, and the redo log
+	// is in it.
+	littleWritten = 4 * smallRest
 	// shrinks: a round that sends more than this part of the one before shows that
 	// mariadbd writes as fast as we copy.
 	shrinks = 0.75
@@ -66,6 +70,7 @@ func (c *copier) preCopy(ctx context.Context) error {
 		return err
 	}
 	due := c.due(now)
+	start, _ := c.written.total()
 	for before := int64(-1); ; {
 		t, err := c.round(ctx, now, due)
 		sel.close()
@@ -79,7 +84,7 @@ func (c *copier) preCopy(ctx context.Context) error {
 		due = c.due(now)
 		c.infof("round %d before the lock: %d files, %s read, %s sent in %.1f s; %s in %d files changed meanwhile",
 			c.rounds, t.files, bytesText(t.read), bytesText(t.sent), t.took.Seconds(), bytesText(bytesOf(due)), len(due))
-		if why := c.enough(t, before, due, time.Since(began)); why != "" {
+		if why := c.enough(t, before, due, time.Since(began), c.written.since(start)); why != "" {
 			c.infof("%s: now for the lock", why)
 			sel.close()
 			return nil
@@ -127,8 +132,10 @@ func (c *copier) due(now *census) (due []*counted) {
 	return due
 }
 
-// enough says why no further round is to be run; "" if one is.
-func (c *copier) enough(t tally, before int64, due []*counted, took time.Duration) string {
+// enough says why no further round is to be run; "" if one is. t is the last round, before
+// what the one before that sent; took and written are of all rounds: their time, and what
+// the server wrote meanwhile, 0 if nobody knows.
+func (c *copier) enough(t tally, before int64, due []*counted, took time.Duration, written int64) string {
 	rest := bytesOf(due)
 	switch {
 	case len(due) == 0:
@@ -139,6 +146,8 @@ func (c *copier) enough(t tally, before int64, due []*counted, took time.Duratio
 		return "precopy-max-time is reached"
 	case rest <= smallRest:
 		return "what has changed is small"
+	case written > 0 && written <= littleWritten && c.cache.gone(due) <= largeRest:
+		return fmt.Sprintf("the server has written no more than %s meanwhile", bytesText(written))
 	case c.rounds > 1 && t.sent <= smallRest && rest-t.read <= largeRest:
 		return "what changes in a round is small"
 	case c.rounds > 2 && float64(t.sent) > shrinks*float64(before) && rest-t.read <= largeRest:
