@@ -45,7 +45,6 @@ type donor struct {
 	locked  atomic.Bool  // mariadbd's tables are
 	arrived atomic.Bool  // the joiner has said that it has everything
 	writes  *writeProbe  // how long the disks take
-	written *serverWrites
 
 	memoryLimit int64 // of our cgroup, 0 if there is none
 
@@ -115,8 +114,6 @@ func (d *donor) do(ctx context.Context) (err error) {
 	d.memoryLimit = cgroupMemory("/proc/self/cgroup", "/sys/fs/cgroup")
 	d.writes = newWriteProbe(d.settings.Places) // before landlock forbids it
 	defer d.writes.close()
-	d.written = openServerWrites(d.server) // likewise
-	defer d.written.close()
 	d.confine(d.needs())
 	return d.connected(ctx, d.sst)
 }

@@ -57,7 +57,7 @@ var knownKeys = []knownKey{
 	{name: "precopy", part: partTransfer, roles: donorOnly, standard: "auto", limits: "`auto`, `off`", example: "off",
 		meaning: "`auto`: a donor copies in rounds before it asks for the lock, so that only what has changed since is copied under it. `off`: all is copied under the lock. To a joiner that runs a script at most two rounds, and none where a method that sends whole files (all but `rsync_wan`) meets less than 128 MiB. Nothing is copied before the lock either if `wsrep_sst_donor_rejects_queries` is on: nobody is served meanwhile"},
 	{name: "precopy-rounds", part: partTransfer, roles: donorOnly, standard: "6", limits: "1 to 100", example: "3",
-		meaning: "the most rounds before the lock. Fewer are run when little is left, when mariadbd has written little meanwhile (64 MiB, if `/proc/PID/io` of it may be read), or when a round leaves no less than the one before"},
+		meaning: "the most rounds before the lock. Fewer are run when little is left, when a sample of what has changed finds hardly any difference, or when a round leaves no less than the one before"},
 	{name: "precopy-max-time", part: partTransfer, roles: donorOnly, standard: "3600", limits: "seconds, 0 for no limit", example: "600", meaning: "after which no further round begins"},
 	{name: "precopy-rlimit", part: partTransfer, roles: donorOnly, standard: "no limit", limits: "as `rlimit`", example: "100m", meaning: "the most that is read in the rounds before the lock"},
 

@@ -3,6 +3,8 @@ package sst
 import (
 	"context"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -21,10 +23,6 @@ const (
 	// largeRest: files of this length together that the next round could settle are
 	// worth one.
 	largeRest = 256 << 20
-	// littleWritten: when the server has written no more than this to its disks during the first
-	// round, another one would send a small part of it: a page is written twice, and the redo log
-	// is in it.
-	littleWritten = 4 * smallRest
 	// shrinks: a round that sends more than this part of the one before shows that
 	// mariadbd writes as fast as we copy.
 	shrinks = 0.75
@@ -70,7 +68,6 @@ func (c *copier) preCopy(ctx context.Context) error {
 		return err
 	}
 	due := c.due(now)
-	start, _ := c.written.total()
 	for before := int64(-1); ; {
 		t, err := c.round(ctx, now, due)
 		sel.close()
@@ -84,7 +81,7 @@ func (c *copier) preCopy(ctx context.Context) error {
 		due = c.due(now)
 		c.infof("round %d before the lock: %d files, %s read, %s sent in %.1f s; %s in %d files changed meanwhile",
 			c.rounds, t.files, bytesText(t.read), bytesText(t.sent), t.took.Seconds(), bytesText(bytesOf(due)), len(due))
-		if why := c.enough(t, before, due, time.Since(began), c.written.since(start)); why != "" {
+		if why := c.enough(t, before, due, time.Since(began), func() (int64, bool) { return c.sample(ctx, due) }); why != "" {
 			c.infof("%s: now for the lock", why)
 			sel.close()
 			return nil
@@ -133,9 +130,9 @@ func (c *copier) due(now *census) (due []*counted) {
 }
 
 // enough says why no further round is to be run; "" if one is. t is the last round, before
-// what the one before that sent; took and written are of all rounds: their time, and what
-// the server wrote meanwhile, 0 if nobody knows.
-func (c *copier) enough(t tally, before int64, due []*counted, took time.Duration, written int64) string {
+// what the one before that sent, took the time of all. guess estimates how much the next one
+// would send.
+func (c *copier) enough(t tally, before int64, due []*counted, took time.Duration, guess func() (int64, bool)) string {
 	rest := bytesOf(due)
 	switch {
 	case len(due) == 0:
@@ -146,12 +143,63 @@ func (c *copier) enough(t tally, before int64, due []*counted, took time.Duratio
 		return "precopy-max-time is reached"
 	case rest <= smallRest:
 		return "what has changed is small"
-	case written > 0 && written <= littleWritten && c.cache.gone(due) <= largeRest:
-		return fmt.Sprintf("the server has written no more than %s meanwhile", bytesText(written))
 	case c.rounds > 1 && t.sent <= smallRest && rest-t.read <= largeRest:
 		return "what changes in a round is small"
 	case c.rounds > 2 && float64(t.sent) > shrinks*float64(before) && rest-t.read <= largeRest:
 		return "what changes in a round does not shrink"
+	case c.cache.gone(due) <= largeRest:
+		if n, ok := guess(); ok && n <= smallRest {
+			return fmt.Sprintf("by a sample, about %s of that differ", bytesText(n))
+		}
 	}
 	return ""
+}
+
+const (
+	// sampleEvery is the part of a file of which one block is looked at: what is found to differ
+	// in a few of them is no more than smallRest.
+	sampleEvery = smallRest / 4
+	// maxSampled bounds the files that are opened for it.
+	maxSampled = 4096
+)
+
+// sample looks at a block here and there of files that the joiner has, and guesses how many
+// bytes of them differ by now. It is not known where a file cannot be read.
+func (c *copier) sample(ctx context.Context, due []*counted) (differ int64, ok bool) {
+	if len(due) > maxSampled {
+		return 0, false
+	}
+	g := c.polite.Load()
+	block := make([]byte, ext.BlockSize)
+	for _, f := range due {
+		n, err := c.sampleFile(ctx, g, f, block)
+		if err != nil {
+			return 0, false
+		}
+		differ += n
+	}
+	return differ, true
+}
+
+func (c *copier) sampleFile(ctx context.Context, g *polite, f *counted, block []byte) (differ int64, err error) {
+	s, err := f.file(c.names, func(_ *counted, s ext.Source) ext.Source { return g.wrap(s) }).Open()
+	if err != nil {
+		return 0, err
+	}
+	defer s.Close()
+	for at := int64(0); at < f.stamp.Size; at += sampleEvery {
+		part := min(sampleEvery, f.stamp.Size-at)
+		off := at + rand.Int64N((part+ext.BlockSize-1)/ext.BlockSize)*ext.BlockSize
+		if err := g.pace(ctx, ext.BlockSize); err != nil {
+			return 0, err
+		}
+		n, err := s.ReadAt(block, off)
+		if err != nil && err != io.EOF {
+			return 0, err
+		}
+		if !c.memory.Same(f.root, f.name, off, block[:n]) {
+			differ += part
+		}
+	}
+	return differ, nil
 }

@@ -1,7 +1,11 @@
 package sst
 
 import (
+	"bytes"
+	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,24 +16,24 @@ func TestWhenTheRoundsEnd(t *testing.T) {
 	const mib = 1 << 20
 	some := func(size int64) []*counted { return []*counted{{stamp: ext.Stamp{Size: size}, src: &selected{}}} }
 	for _, c := range []struct {
-		name    string
-		rounds  int
-		t       tally
-		before  int64
-		rest    int64
-		gone    bool // from the page cache
-		took    time.Duration
-		written int64
-		ends    bool
+		name   string
+		rounds int
+		t      tally
+		before int64
+		rest   int64
+		gone   bool // from the page cache
+		took   time.Duration
+		guess  int64 // 0: none can be made
+		ends   bool
 	}{
 		{name: "nothing has changed", rounds: 1, t: tally{sent: 500 * mib}, ends: true},
 		{name: "small files have changed", rounds: 1, t: tally{sent: 500 * mib}, rest: 10 * mib, ends: true},
-		{name: "a large file has changed, who knows how much of it", rounds: 1, t: tally{sent: 500 * mib}, rest: 2000 * mib},
-		{name: "a large file has changed a little", rounds: 1, t: tally{sent: 500 * mib}, rest: 2000 * mib, written: 40 * mib, ends: true},
-		{name: "a large file has changed a lot", rounds: 1, t: tally{sent: 500 * mib}, rest: 2000 * mib, written: 300 * mib},
-		{name: "a little, but it would come from the disk under the lock", rounds: 1, t: tally{sent: 500 * mib}, rest: 2000 * mib, gone: true, written: 40 * mib},
-		{name: "the second round sent little", rounds: 2, t: tally{read: 2000 * mib, sent: 4 * mib}, before: 500 * mib, rest: 2000 * mib, written: 300 * mib, ends: true},
-		{name: "the second round sent a lot", rounds: 2, t: tally{read: 2000 * mib, sent: 100 * mib}, before: 500 * mib, rest: 2000 * mib, written: 300 * mib},
+		{name: "a large file has changed, and nobody knows how much of it", rounds: 1, t: tally{sent: 500 * mib}, rest: 2000 * mib},
+		{name: "a large file has changed a little", rounds: 1, t: tally{sent: 500 * mib}, rest: 2000 * mib, guess: 12 * mib, ends: true},
+		{name: "a large file has changed a lot", rounds: 1, t: tally{sent: 500 * mib}, rest: 2000 * mib, guess: 300 * mib},
+		{name: "a little, but it would come from the disk under the lock", rounds: 1, t: tally{sent: 500 * mib}, rest: 2000 * mib, gone: true, guess: 4 * mib},
+		{name: "the second round sent little", rounds: 2, t: tally{read: 2000 * mib, sent: 4 * mib}, before: 500 * mib, rest: 2000 * mib, guess: 300 * mib, ends: true},
+		{name: "the second round sent a lot", rounds: 2, t: tally{read: 2000 * mib, sent: 100 * mib}, before: 500 * mib, rest: 2000 * mib, guess: 300 * mib},
 		{name: "as many rounds as are allowed", rounds: 5, t: tally{sent: 500 * mib}, rest: 2000 * mib, ends: true},
 		{name: "as much time as is allowed", rounds: 1, t: tally{sent: 500 * mib}, rest: 2000 * mib, took: time.Hour, ends: true},
 	} {
@@ -42,33 +46,65 @@ func TestWhenTheRoundsEnd(t *testing.T) {
 			if c.gone {
 				co.cache.gave[due[0].path()] = true
 			}
-			if why := co.enough(c.t, c.before, due, c.took, c.written); (why != "") != c.ends {
+			if why := co.enough(c.t, c.before, due, c.took, func() (int64, bool) { return c.guess, c.guess > 0 }); (why != "") != c.ends {
 				t.Errorf("it ends: %q, want an end: %v", why, c.ends)
 			}
 		})
 	}
 }
 
-func TestWhatTheServerWritesIsCounted(t *testing.T) {
-	const text = "rchar: 2011\nwchar: 300\nsyscr: 4\nsyscw: 1\nread_bytes: 8192\nwrite_bytes: 123456789012\ncancelled_write_bytes: 4096\n"
-	if n, ok := writeBytes(text); n != 123456789012 || !ok {
-		t.Errorf("got %d, %v", n, ok)
-	}
-	for _, bad := range []string{"", "write_bytes", "write_bytes: much\n", "cancelled_write_bytes: 5\n"} {
-		if n, ok := writeBytes(bad); ok {
-			t.Errorf("%q: got %d", bad, n)
-		}
-	}
-	var none *serverWrites
-	if none.since(0) != 0 || openServerWrites(0) != nil || openServerWrites(1<<30) != nil {
-		t.Error("somebody who is not there has written")
-	}
-	own := openServerWrites(os.Getpid())
-	if own == nil {
-		t.Skip("the kernel does not count what processes write")
-	}
-	defer own.close()
-	if before, ok := own.total(); !ok || own.since(before+1) != 0 || own.since(0) != before {
-		t.Errorf("our own: %d, %v", before, ok)
+// A table that is written to all the time is read whole in each round: a sample of it tells
+// whether that is worth it.
+func TestASampleTellsWhetherAnotherRoundIsWorthIt(t *testing.T) {
+	const size, page = 64 << 20, 16 << 10
+	for _, c := range []struct {
+		name  string
+		pages int64 // that are written to again and again
+		says  string
+	}{
+		{"a few pages change", 4, "by a sample, about "},
+		{"all pages change", size / page, "round 2 before the lock: "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			donor, joiner := newCluster(t).pair("precopy-rlimit=40m")
+			f, err := os.Create(filepath.Join(donor.dir, "db1", "big.ibd"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			content := make([]byte, size)
+			rand.NewChaCha8([32]byte{}).Read(content)
+			if _, err := f.Write(content); err != nil {
+				t.Fatal(err)
+			}
+			var writing sync.WaitGroup
+			stop := make(chan struct{})
+			writing.Go(func() {
+				for i := int64(0); ; i++ {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					off := i % c.pages * page
+					content[off]++
+					if _, err := f.WriteAt(content[off:off+page], off); err != nil {
+						t.Error(err)
+					}
+					if i%64 == 0 {
+						pause(t.Context(), time.Millisecond)
+					}
+				}
+			})
+			donor.donate(joiner.ready(), "")
+			donor.expect("flush tables")
+			close(stop)
+			writing.Wait()
+			complete(donor, joiner)
+			donor.says(c.says)
+			if got, err := os.ReadFile(filepath.Join(joiner.dir, "db1", "big.ibd")); err != nil || !bytes.Equal(got, content) {
+				t.Errorf("what arrived differs, %v", err)
+			}
+		})
 	}
 }

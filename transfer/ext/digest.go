@@ -12,6 +12,9 @@ import (
 // be the best (precopy-facts.md, E).
 const blockSize = 16 << 10
 
+// BlockSize is the unit of comparison, in bytes.
+const BlockSize = blockSize
+
 // A digest is the xxh128 of a block with the seed of the SST. The zero value means
 // that the block is not known.
 type digest [16]byte

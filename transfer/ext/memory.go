@@ -146,6 +146,25 @@ func (m *Memory) known(f *memFile) bool {
 	return f.known()
 }
 
+// Same says whether the joiner has this block of a file, as far as is known. off is a multiple of
+// [BlockSize], the block no longer than that.
+func (m *Memory) Same(root uint8, name string, off int64, block []byte) bool {
+	m.mu.Lock()
+	f := m.roots[root][name]
+	m.mu.Unlock()
+	if f == nil {
+		return false
+	}
+	var now [maxBlocks]digest
+	h := m.hash()
+	if n, _ := h.blocks(block[:min(len(block), blockSize)], &now); n == 0 {
+		return true
+	}
+	var was [1]digest
+	m.get(f, off/blockSize, was[:])
+	return was[0] == now[0]
+}
+
 // Close gives the temporary file back.
 func (m *Memory) Close() error {
 	m.mu.Lock()

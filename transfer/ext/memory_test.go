@@ -1,6 +1,7 @@
 package ext
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -144,3 +145,37 @@ func TestAutoCompressionStaysWithTheFaster(t *testing.T) {
 var testTime = time.Unix(1, 0)
 
 const testStep = time.Millisecond
+
+func TestMemoryTellsWhetherABlockIsTheSame(t *testing.T) {
+	m := NewMemory(t.TempDir())
+	defer m.Close()
+	f, err := m.file(1, []byte("db/t.ibd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := bytes.Repeat([]byte("page"), blockSize/4)
+	h := m.hash()
+	m.set(f, 0, []digest{h.zero, h.sum(block), h.sum(block[:100])})
+	for _, c := range []struct {
+		name  string
+		root  uint8
+		off   int64
+		block []byte
+		want  bool
+	}{
+		{"db/t.ibd", 1, 0, zeroBlock[:], true},
+		{"db/t.ibd", 1, blockSize, block, true},
+		{"db/t.ibd", 1, 2 * blockSize, block[:100], true},
+		{"db/t.ibd", 1, 2 * blockSize, block[:101], false},
+		{"db/t.ibd", 1, 0, block, false},
+		{"db/t.ibd", 1, blockSize, zeroBlock[:], false},
+		{"db/t.ibd", 1, 3 * blockSize, block, false},
+		{"db/t.ibd", 1, 1 << 40, block, false},
+		{"db/t.ibd", 0, 0, zeroBlock[:], false},
+		{"db/u.ibd", 1, 0, zeroBlock[:], false},
+	} {
+		if got := m.Same(c.root, c.name, c.off, c.block); got != c.want {
+			t.Errorf("%s of root %d at %d: %v", c.name, c.root, c.off, got)
+		}
+	}
+}
