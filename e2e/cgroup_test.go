@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -19,23 +20,33 @@ const cgroups = "/sys/fs/cgroup"
 // cgroupOf makes one for a controller and puts the node's server into it. "" if that cannot be done.
 func (n *node) cgroupOf(t *testing.T, controller string) string {
 	t.Helper()
+	dir := emptyCgroup(t, controller)
+	if dir == "" {
+		return ""
+	}
+	t.Cleanup(func() { n.kill(t) }) // else it cannot be removed
+	if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(n.run.pid)), 0); err != nil {
+		return ""
+	}
+	return dir
+}
+
+var cgroupsMade atomic.Int64
+
+// emptyCgroup makes one for a controller. "" if that cannot be done.
+func emptyCgroup(t *testing.T, controller string) string {
+	t.Helper()
 	parent := cgroups // version 2
 	if _, err := os.Stat(filepath.Join(cgroups, controller)); err == nil {
 		parent = filepath.Join(cgroups, controller)
 	} else if b, err := os.ReadFile(filepath.Join(cgroups, "cgroup.subtree_control")); err != nil || !strings.Contains(string(b), map[string]string{"blkio": "io", "memory": "memory"}[controller]) {
 		return ""
 	}
-	dir := filepath.Join(parent, fmt.Sprintf("e2e-%d-%s", os.Getpid(), filepath.Base(filepath.Dir(n.dir))+n.name))
+	dir := filepath.Join(parent, fmt.Sprintf("e2e-%d-%d", os.Getpid(), cgroupsMade.Add(1)))
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return ""
 	}
-	t.Cleanup(func() {
-		n.kill(t) // else it cannot be removed
-		os.Remove(dir)
-	})
-	if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(n.run.pid)), 0); err != nil {
-		return ""
-	}
+	t.Cleanup(func() { os.Remove(dir) })
 	return dir
 }
 

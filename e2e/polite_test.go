@@ -97,6 +97,39 @@ func TestPoliteness(t *testing.T) {
 	if after-cached > 64<<20 {
 		t.Errorf("the SST leaves %d MiB in the page cache of the donor's cgroup", (after-cached)>>20)
 	}
+	c.joiner.stop(t)
+	inOwnCgroup(t, c)
+}
+
+// inOwnCgroup is an SST whose donor's program has a cgroup of its own, which must stay small.
+func inOwnCgroup(t *testing.T, c *cluster) {
+	t.Helper()
+	group := emptyCgroup(t, "memory")
+	if group == "" {
+		t.Log("NOT MEASURED: a cgroup of the program's own: none can be made here")
+		return
+	}
+	c.donor.owner.own(t, group+"/cgroup.procs")
+	real := c.donor.path("real")
+	c.donor.mkdir(t, real)
+	if err := os.Symlink(product(t), real+"/wsrep_sst_rsync_tunnel"); err != nil {
+		t.Fatal(err)
+	}
+	c.donor.script(t, fmt.Sprintf("echo $$ > %s/cgroup.procs || exit 1\nexec %s/wsrep_sst_rsync_tunnel \"$@\"", group, real))
+	c.donor.cool(t)
+	c.makeStale(t)
+	at, most := c.marks(), int64(0)
+	c.joiner.start(t)
+	c.donor.eventually(t, 10*time.Minute, "end the SST", func(context.Context) (bool, string) {
+		most = max(most, cachedBytes(t, group))
+		log := c.donor.log(at.donor)
+		return strings.Contains(log, "SST sent"), ""
+	})
+	c.joiner.synced(t, 10*time.Minute)
+	fmt.Printf("\npage cache of a cgroup that the donor's program has for itself: %d MiB at most\n", most>>20)
+	if most == 0 || most > 64<<20 {
+		t.Errorf("the page cache of the program's own cgroup grew by %d MiB", most>>20)
+	}
 }
 
 func wait(ctx context.Context, d time.Duration) {

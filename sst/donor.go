@@ -46,7 +46,7 @@ type donor struct {
 	arrived atomic.Bool  // the joiner has said that it has everything
 	writes  *writeProbe  // how long the disks take
 
-	memoryLimit int64 // of our cgroup, 0 if there is none
+	memoryLimit int64 // of what the page cache may keep a share of, 0 if there is none
 
 	rehearsed *rehearsal // what a script's joiner got before the lock; nil: nothing
 }
@@ -111,7 +111,7 @@ func (d *donor) do(ctx context.Context) (err error) {
 	}
 	d.memory = d.newMemory()
 	defer d.memory.Close()
-	d.memoryLimit = cgroupMemory("/proc/self/cgroup", "/sys/fs/cgroup")
+	d.memoryLimit = cacheLimit(d.server)
 	d.writes = newWriteProbe(d.settings.Places) // before landlock forbids it
 	defer d.writes.close()
 	d.confine(d.needs())

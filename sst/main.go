@@ -107,6 +107,7 @@ type run struct {
 	log     *report.Log
 	out     *report.Dialogue
 	watch   serverWatch
+	server  int // mariadbd's process; 0: there is none, or it is not known
 	seams   seams
 	kernel  confine.Kernel
 
@@ -141,6 +142,7 @@ func (r *run) whole() (err error) {
 	case err != nil:
 		r.log.Warningf("%v: its end will not be noticed, but by a donor when its socket closes", err)
 	default:
+		r.server = server.pid
 		watchers.Go(func() {
 			if err := r.watch.wait(ctx, server); err != nil {
 				cancel(fail(exitPipe, err))

@@ -1,7 +1,10 @@
 package sst
 
 import (
+	"cmp"
+	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -168,28 +171,32 @@ func memoryAvailable() int64 {
 	return 0
 }
 
-// cgroupMemory is the limit of the cgroup that this process is in, of either version; 0 if
-// there is none, or none that can be seen.
-func cgroupMemory(proc, sys string) int64 {
+// memoryCgroup is the cgroup that counts a process's memory, by its /proc/PID/cgroup: a path
+// that begins with the controller's folder in version 1. "" if it cannot be told.
+func memoryCgroup(proc string) (name string) {
 	text, err := os.ReadFile(proc)
 	if err != nil {
-		return 0
+		return ""
 	}
 	for line := range strings.Lines(string(text)) {
 		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(parts) != 3 {
-			continue
-		}
-		var file string
 		switch {
+		case len(parts) != 3:
 		case parts[1] == "memory":
-			file = filepath.Join(sys, "memory", parts[2], "memory.limit_in_bytes")
+			return path.Join("/memory", parts[2])
 		case parts[0] == "0":
-			file = filepath.Join(sys, parts[2], "memory.max")
-		default:
-			continue
+			name = path.Clean("/" + parts[2])
 		}
-		b, err := os.ReadFile(file)
+	}
+	return name
+}
+
+// cgroupMemory is the limit of the cgroup that this process is in; 0 if there is none, or
+// none that can be seen.
+func cgroupMemory(proc, sys string) int64 {
+	name := memoryCgroup(proc)
+	for _, file := range []string{"memory.limit_in_bytes", "memory.max"} {
+		b, err := os.ReadFile(filepath.Join(sys, name, file))
 		if err != nil {
 			continue
 		}
@@ -199,6 +206,20 @@ func cgroupMemory(proc, sys string) int64 {
 		}
 	}
 	return 0
+}
+
+// cacheApart is how much the page cache may grow where our cgroup is not mariadbd's: who
+// gives us one of our own wants us small.
+const cacheApart = 32 << 20
+
+// cacheLimit is the memory of which a share may be kept, 0 if nothing limits it but the host.
+func cacheLimit(server int) int64 {
+	limit := cgroupMemory("/proc/self/cgroup", "/sys/fs/cgroup")
+	own, its := memoryCgroup("/proc/self/cgroup"), memoryCgroup(fmt.Sprintf("/proc/%d/cgroup", server))
+	if own != "" && its != "" && own != its {
+		return min(cmp.Or(limit, cacheApart*keepShare), cacheApart*keepShare)
+	}
+	return limit
 }
 
 // wrap makes a file whose parts are given back as they are read; with keep, only when

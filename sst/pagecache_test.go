@@ -159,6 +159,19 @@ func TestTheCgroupLimitsWhatIsKept(t *testing.T) {
 			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
 		}
 	}
+	for _, tt := range []struct{ proc, want string }{
+		{"0::/system.slice/mariadb.service\n", "/system.slice/mariadb.service"},
+		{"0::/../x\n", "/x"},
+		{"9:name=systemd:/s\n4:memory:/docker/x:y\n0::/\n", "/memory/docker/x:y"},
+		{"0::/a\n4:memory:/b\n", "/memory/b"},
+		{"memory\n:\n", ""},
+	} {
+		dir := t.TempDir()
+		write(t, dir, "proc", tt.proc)
+		if got := memoryCgroup(filepath.Join(dir, "proc")); got != tt.want {
+			t.Errorf("%q: %q, want %q", tt.proc, got, tt.want)
+		}
+	}
 	c := newPageCache(400)
 	c.refill()
 	if c.room > 400/keepShare {
