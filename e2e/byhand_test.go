@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"wsrep_sst_rsync_tunnel/e2e/internal/peers"
 )
 
 // outsideACluster makes servers of the nodes that are in no cluster, with binlogs.
@@ -144,4 +146,65 @@ func TestAReplicaIsSeededFromALockedServer(t *testing.T) {
 			t.Errorf("%v: %v, want %q\n%s", c.args, err, c.want, log)
 		}
 	}
+}
+
+// garbd takes part in a cluster without having its data, and can have a donor send them to whoever waits: a backup.
+func TestGarbdFeedsAReceiver(t *testing.T) {
+	t.Parallel()
+	peers.Need(t, "garbd")
+	c := newCluster(t, "rsync_tunnel")
+	c.selfSignedBoth(t)
+	c.bootstrap(t)
+	c.donor.exec(t, schema...)
+	backup := c.joiner
+	backup.writeOptionFile(t)
+	receive, said := backup.byHand(t, "receive", "--address", fmt.Sprintf("127.0.0.1:%d", backup.ports.sst))
+	stdout, err := receive.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := receive.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(stdout)
+	ready, err := lines.ReadString('\n')
+	_, address, ok := strings.Cut(strings.TrimSpace(ready), "wsrep_sst_rsync_tunnel send ")
+	if err != nil || !ok {
+		t.Fatalf("receive says %q, %v\n%s", ready, err, said)
+	}
+	var out strings.Builder
+	var stall time.Duration
+	w := whileWriting(t, c.donor, func() {
+		ctx, cancel := context.WithTimeout(t.Context(), joinLimit)
+		defer cancel()
+		garbd := exec.CommandContext(ctx, "garbd", "--name", "backup", "--group", c.donor.conf.cluster, "--address", fmt.Sprintf("gcomm://127.0.0.1:%d", c.donor.ports.group),
+			"--options", fmt.Sprintf("gmcast.listen_addr=tcp://127.0.0.1:%d", backup.ports.group), "--donor", c.donor.name, "--sst", "rsync_tunnel:"+address)
+		garbd.Dir = backup.path("tmp")
+		log, err := garbd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("garbd: %v\n%s\n%s", err, log, said)
+		}
+		if _, err := lines.WriteTo(&out); err != nil {
+			t.Fatal(err)
+		}
+		if err := receive.Wait(); err != nil {
+			t.Fatalf("receive: %v\n%s", err, said)
+		}
+	})
+	if stall = w.stall; stall > 5*time.Second {
+		t.Errorf("a client of the donor waited for %v", stall)
+	}
+	if !strings.Contains(out.String(), "cluster position: ") {
+		t.Errorf("receive does not print the position:\n%s", out.String())
+	}
+	// What came is a database: a server outside any cluster serves it.
+	backup.conf.mysqld = append(backup.conf.mysqld, "wsrep_on=OFF", "wsrep_provider=none", "wsrep_cluster_address=")
+	backup.start(t)
+	backup.serving(t)
+	rows := backup.value(t, "SELECT COUNT(*) FROM plain.ledger")
+	backup.stop(t)
+	if rows == "0" {
+		t.Error("the backup has no rows")
+	}
+	c.donor.synced(t, joinLimit) // it is no donor any more
 }

@@ -23,6 +23,7 @@ galera() {
 missing() {
 	command -v mariadbd >/dev/null || echo mariadbd:mariadb-server
 	galera || echo libgalera_smm.so:galera-4
+	command -v garbd >/dev/null || echo garbd:galera-arbitrator-4
 	command -v rsync >/dev/null || echo rsync:rsync
 	command -v socat >/dev/null || echo socat:socat
 	command -v stunnel >/dev/null || echo stunnel:stunnel4
