@@ -98,7 +98,7 @@ func TestTheTimeOfABillIsGiven(t *testing.T) {
 
 func TestLicencesAreThoseOfTheFoldersThatAreLinked(t *testing.T) {
 	root := t.TempDir()
-	for name, text := range map[string]string{"LICENSE": "of the module", "inner/LICENSE.txt": "of another author", "other/LICENSE": "of nothing that is linked"} {
+	for name, text := range map[string]string{"LICENSE": "of the module", "LICENSES/MIT.txt": "of its files", "inner/LICENSE.txt": "of another author", "other/LICENSE": "of nothing that is linked"} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +110,7 @@ func TestLicencesAreThoseOfTheFoldersThatAreLinked(t *testing.T) {
 	if err := licensesBelow(&out, "m v1", root, []string{filepath.Join(root, "inner"), root, root}); err != nil {
 		t.Fatal(err)
 	}
-	if want := "== m v1: LICENSE ==\n\nof the module\n\n== m v1: inner/LICENSE.txt ==\n\nof another author\n\n"; out.String() != want {
+	if want := "== m v1: LICENSE ==\n\nof the module\n\n== m v1: LICENSES/MIT.txt ==\n\nof its files\n\n== m v1: inner/LICENSE.txt ==\n\nof another author\n\n"; out.String() != want {
 		t.Errorf("got %q, want %q", out.String(), want)
 	}
 	if err := licensesBelow(&out, "m v1", root, []string{t.TempDir()}); err == nil {

@@ -13,8 +13,9 @@ import (
 	"strings"
 )
 
-// licenseNames are how licences are called in the modules that we link.
-var licenseNames = []string{"LICENSE*", "LICENCE*", "COPYING*", "NOTICE*", "PATENTS*"}
+// licenseNames are how licences are called in the modules that we link; LICENSES is the folder of
+// those that the files name (REUSE).
+var licenseNames = []string{"LICENSE*", "LICENCE*", "COPYING*", "NOTICE*", "PATENTS*", "LICENSES/*"}
 
 // writeLicenses writes our licence, Go's, and those of all modules that are linked into a binary.
 func writeLicenses(out io.Writer, binary string) error {
@@ -68,6 +69,9 @@ func licensesBelow(out io.Writer, what, root string, folders []string) error {
 				return err
 			}
 			for _, file := range files {
+				if info, err := os.Stat(file); err == nil && info.IsDir() {
+					continue
+				}
 				text, err := os.ReadFile(file)
 				if err != nil {
 					return err
