@@ -117,3 +117,21 @@ func TestLicencesAreThoseOfTheFoldersThatAreLinked(t *testing.T) {
 		t.Error("a module without a licence was passed on")
 	}
 }
+
+// What is linked changes with every library, and so what they call their licences.
+func TestTheLicencesOfOurOwnProgramAreFound(t *testing.T) {
+	t.Chdir(filepath.Join("..", ".."))
+	program := filepath.Join(t.TempDir(), "program")
+	if _, err := goSays("build", "-o", program, "."); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := writeLicenses(&out, program); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"github.com/alecthomas/kong", "github.com/pion/sctp", "golang.org/x/sys", "Go, its runtime"} {
+		if !strings.Contains(out.String(), "== "+want) {
+			t.Errorf("nothing of %s", want)
+		}
+	}
+}
