@@ -310,11 +310,19 @@ func (f coldFile) ReadAt(p []byte, off int64) (int, error) {
 	n, err := f.Source.ReadAt(p, off)
 	for part := off / cachePart; part*cachePart < off+int64(n); part++ {
 		if end := f.cold.end(part); f.cold.cold(part) && end <= off+int64(n) {
-			f.drop(f.fd, part*cachePart, end-part*cachePart)
+			from := part
+			for from > 0 && part-from < foldedParts && f.cold.cold(from-1) {
+				from--
+			}
+			f.drop(f.fd, from*cachePart, end-from*cachePart)
 		}
 	}
 	return n, err
 }
+
+// foldedParts are given back once more with the next one: the kernel keeps pages in folios of up
+// to 2 MiB, and drops none that lies in part outside the range.
+const foldedParts = 2
 
 // What is not in the page cache is asked for before its turn: the disk then works at
 // several places at once, and while we hash and encrypt. Under the lock that is what the
@@ -351,7 +359,10 @@ func (f aheadFile) ReadAt(p []byte, off int64) (int, error) {
 			f.ask(at, aheadPart)
 		}
 	}
-	f.ask(off+f.window, int64(len(p)))
+	// Not beyond the next of these: it may be another's, who has given it back by now.
+	if at := off + f.window; at/aheadFrom == off/aheadFrom {
+		f.ask(at, int64(len(p)))
+	}
 	return f.Source.ReadAt(p, off)
 }
 

@@ -139,6 +139,22 @@ func TestWhatComesNextIsAskedFor(t *testing.T) {
 	}
 }
 
+// Each stream reads a part of a large file. What one asks for beyond its own another may have read, and
+// given back, and would stay.
+func TestNothingIsAskedForBeyondAPart(t *testing.T) {
+	_, f := coldTestFile(t, 2*aheadFrom/cachePart)
+	src := readAhead(ext.FromOS(f), ownerAhead)
+	p := make([]byte, 256<<10)
+	for off := int64(aheadFrom - ownerAhead); off < aheadFrom; off += int64(len(p)) {
+		if _, err := src.ReadAt(p, off); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, ok := cachedPages(int(f.Fd()), aheadFrom, aheadFrom-cachePart); !ok || n > 0 {
+		t.Errorf("%d pages of the next part are cached", n)
+	}
+}
+
 // The limit of a container's memory counts, of either version of cgroups.
 func TestTheCgroupLimitsWhatIsKept(t *testing.T) {
 	for _, tt := range []struct {
