@@ -2,11 +2,13 @@ package e2e
 
 import (
 	"cmp"
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -222,6 +224,7 @@ var serverFiles = []string{
 func (c *cluster) tidy(t *testing.T) {
 	t.Helper()
 	for _, n := range []*node{c.donor, c.joiner} {
+		n.withoutProgram(t)
 		entries, err := os.ReadDir(n.datadir)
 		if err != nil {
 			t.Fatal(err)
@@ -235,6 +238,15 @@ func (c *cluster) tidy(t *testing.T) {
 			}
 		}
 	}
+}
+
+// withoutProgram waits until the node's SST program has ended: mariadbd goes on as soon as that has said that all is done.
+func (n *node) withoutProgram(t *testing.T) {
+	t.Helper()
+	n.eventually(t, 10*time.Second, "be rid of its SST program", func(context.Context) (bool, string) {
+		members := groupMembers(n.run.pid)
+		return !strings.Contains(members, "wsrep_sst"), members
+	})
 }
 
 func ofServer(name string) bool {

@@ -88,10 +88,7 @@ func TestPoliteness(t *testing.T) {
 	if group == "" {
 		return
 	}
-	c.donor.eventually(t, 10*time.Second, "be rid of its SST program", func(context.Context) (bool, string) {
-		members := groupMembers(c.donor.run.pid)
-		return !strings.Contains(members, "wsrep_sst"), members
-	})
+	c.donor.withoutProgram(t)
 	after := cachedBytes(t, group)
 	fmt.Printf("\npage cache of the donor's cgroup: %d MiB before, %d MiB more at most during the rounds, %d MiB more afterwards\n", cached>>20, (most-cached)>>20, (after-cached)>>20)
 	if after-cached > 64<<20 {
