@@ -41,6 +41,28 @@ func (n *node) byHand(t *testing.T, args ...string) (cmd *exec.Cmd, log *strings
 	return cmd, log
 }
 
+// receiving starts receive on this node and waits until it listens; address is what send is given, and lines are what
+// receive prints from then on.
+func (n *node) receiving(t *testing.T) (receive *exec.Cmd, lines *bufio.Reader, address string, said *strings.Builder) {
+	t.Helper()
+	n.writeOptionFile(t)
+	receive, said = n.byHand(t, "receive", "--address", fmt.Sprintf("127.0.0.1:%d", n.ports.sst))
+	stdout, err := receive.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := receive.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines = bufio.NewReader(stdout)
+	ready, err := lines.ReadString('\n')
+	_, address, ok := strings.Cut(strings.TrimSpace(ready), "wsrep_sst_rsync_tunnel send ")
+	if err != nil || !ok {
+		t.Fatalf("receive says %q, %v\n%s", ready, err, said)
+	}
+	return receive, lines, address, said
+}
+
 // The way of docs/by-hand.md: a server is locked, its data goes to a host that has none, and what that
 // prints is where it begins to replicate.
 func TestAReplicaIsSeededFromALockedServer(t *testing.T) {
@@ -63,21 +85,7 @@ func TestAReplicaIsSeededFromALockedServer(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	replica.writeOptionFile(t)
-	receive, said := replica.byHand(t, "receive", "--address", fmt.Sprintf("127.0.0.1:%d", replica.ports.sst))
-	stdout, err := receive.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := receive.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewReader(stdout)
-	ready, err := lines.ReadString('\n')
-	_, address, ok := strings.Cut(strings.TrimSpace(ready), "wsrep_sst_rsync_tunnel send ")
-	if err != nil || !ok {
-		t.Fatalf("receive says %q, %v\n%s", ready, err, said)
-	}
+	receive, lines, address, said := replica.receiving(t)
 
 	// Nobody is asked to believe that a running server is locked.
 	send, log := primary.byHand(t, "send", address)
@@ -157,23 +165,8 @@ func TestGarbdFeedsAReceiver(t *testing.T) {
 	c.bootstrap(t)
 	c.donor.exec(t, schema...)
 	backup := c.joiner
-	backup.writeOptionFile(t)
-	receive, said := backup.byHand(t, "receive", "--address", fmt.Sprintf("127.0.0.1:%d", backup.ports.sst))
-	stdout, err := receive.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := receive.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewReader(stdout)
-	ready, err := lines.ReadString('\n')
-	_, address, ok := strings.Cut(strings.TrimSpace(ready), "wsrep_sst_rsync_tunnel send ")
-	if err != nil || !ok {
-		t.Fatalf("receive says %q, %v\n%s", ready, err, said)
-	}
+	receive, lines, address, said := backup.receiving(t)
 	var out strings.Builder
-	var stall time.Duration
 	w := whileWriting(t, c.donor, func() {
 		ctx, cancel := context.WithTimeout(t.Context(), joinLimit)
 		defer cancel()
@@ -191,8 +184,8 @@ func TestGarbdFeedsAReceiver(t *testing.T) {
 			t.Fatalf("receive: %v\n%s", err, said)
 		}
 	})
-	if stall = w.stall; stall > 5*time.Second {
-		t.Errorf("a client of the donor waited for %v", stall)
+	if w.stall > 5*time.Second {
+		t.Errorf("a client of the donor waited for %v", w.stall)
 	}
 	if !strings.Contains(out.String(), "cluster position: ") {
 		t.Errorf("receive does not print the position:\n%s", out.String())

@@ -48,18 +48,9 @@ func TestGap(t *testing.T) {
 // measureGaps measures one database.
 func measureGaps(t *testing.T, mib, tables int) {
 	runs := number("E2E_RUNS", 5)
-	dir, err := os.MkdirTemp("", "e2e-gap-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := openDir(t, "", "e2e-gap-")
 	before := shared.data
-	t.Cleanup(func() {
-		shared.data = before
-		os.RemoveAll(dir)
-	})
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	t.Cleanup(func() { shared.data = before })
 	server{}.fresh(t) // is made once for all
 	command(t, "cp", "-a", filepath.Join(before, "fresh"), filepath.Join(dir, "fresh"))
 	shared.data = dir // O_DIRECT needs a disk

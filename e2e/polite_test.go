@@ -26,14 +26,7 @@ func TestPoliteness(t *testing.T) {
 		t.Skip("measures for minutes: only with E2E_MEASURE=1")
 	}
 	mib, quiet := number("E2E_MIB", 4096), time.Duration(number("E2E_SECONDS", 30))*time.Second
-	dir, err := os.MkdirTemp("", "e2e-polite-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	dir := openDir(t, "", "e2e-polite-")
 	before := shared.data
 	server{}.fresh(t)
 	command(t, "cp", "-a", before+"/fresh", dir+"/fresh")
@@ -42,14 +35,7 @@ func TestPoliteness(t *testing.T) {
 	c := newCluster(t, "rsync_tunnel")
 	c.selfSignedBoth(t)
 	// Another host has a disk of its own.
-	memory, err := os.MkdirTemp("/dev/shm", "e2e-polite-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(memory) })
-	if err := os.Chmod(memory, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	memory := openDir(t, "/dev/shm", "e2e-polite-")
 	c.joiner.datadir = memory + "/data"
 	c.joiner.mkdir(t, c.joiner.datadir)
 	for _, n := range []*node{c.donor, c.joiner} {

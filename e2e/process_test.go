@@ -64,6 +64,20 @@ func (o owner) process() *syscall.SysProcAttr {
 	return attr
 }
 
+// openDir makes a directory for the test that the servers' user may enter; parent "" is where temporary files go.
+func openDir(t *testing.T, parent, prefix string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(parent, prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // groupMembers describes the living processes of a process group, one a line. (A zombie is nobody's fault here: in a
 // container its new parent may not reap.)
 func groupMembers(group int) string {

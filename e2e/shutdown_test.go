@@ -17,7 +17,6 @@ func TestADonorThatIsShutDownWhileItCopies(t *testing.T) {
 	t.Run("to ours", func(t *testing.T) {
 		c := newCluster(t, method())
 		c.selfSignedBoth(t)
-		c.donor.conf.sst = append(c.donor.conf.sst, "precopy-rlimit=200k")
 		isShutDown(t, c)
 	})
 	t.Run("to the stock script", func(t *testing.T) {
@@ -25,13 +24,13 @@ func TestADonorThatIsShutDownWhileItCopies(t *testing.T) {
 		peers.Need(t, "lsof")
 		c := newCluster(t, "rsync_wan")
 		c.donor.overrides(t, "wsrep_sst_rsync_wan", product(t))
-		c.donor.conf.sst = append(c.donor.conf.sst, "precopy-rlimit=200k")
 		isShutDown(t, c)
 	})
 }
 
 func isShutDown(t *testing.T, c *cluster) {
 	t.Helper()
+	c.donor.conf.sst = append(c.donor.conf.sst, "precopy-rlimit=200k")
 	c.bootstrap(t)
 	c.donor.exec(t, small...)
 	mark := c.donor.logSize()

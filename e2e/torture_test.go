@@ -197,14 +197,7 @@ func tortureRound(t *testing.T, o tortureOptions, worked map[string]int) {
 		}
 	} else if strings.HasPrefix(shared.data, "/dev/shm") {
 		memory := shared.data
-		dir, err := os.MkdirTemp("", "e2e-disk-")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { os.RemoveAll(dir) })
+		dir := openDir(t, "", "e2e-disk-")
 		c := server{}
 		c.fresh(t) // is made in memory once, for all
 		shared.data = dir
