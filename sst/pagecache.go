@@ -191,10 +191,12 @@ func memoryCgroup(proc string) (name string) {
 	return name
 }
 
-// cgroupMemory is the limit of the cgroup that this process is in; 0 if there is none, or
-// none that can be seen.
-func cgroupMemory(proc, sys string) int64 {
-	name := memoryCgroup(proc)
+// cgroupMemory is the limit of a cgroup by its name; 0 if there is none, or none that can be
+// seen.
+func cgroupMemory(name, sys string) int64 {
+	if name == "" {
+		return 0
+	}
 	for _, file := range []string{"memory.limit_in_bytes", "memory.max"} {
 		b, err := os.ReadFile(filepath.Join(sys, name, file))
 		if err != nil {
@@ -214,8 +216,8 @@ const cacheApart = 32 << 20
 
 // cacheLimit is the memory of which a share may be kept, 0 if nothing limits it but the host.
 func cacheLimit(server int) int64 {
-	limit := cgroupMemory("/proc/self/cgroup", "/sys/fs/cgroup")
 	own, its := memoryCgroup("/proc/self/cgroup"), memoryCgroup(fmt.Sprintf("/proc/%d/cgroup", server))
+	limit := cgroupMemory(own, "/sys/fs/cgroup")
 	if own != "" && its != "" && own != its {
 		return min(cmp.Or(limit, cacheApart*keepShare), cacheApart*keepShare)
 	}

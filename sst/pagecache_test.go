@@ -171,7 +171,7 @@ func TestTheCgroupLimitsWhatIsKept(t *testing.T) {
 		dir := t.TempDir()
 		write(t, dir, "proc", tt.proc)
 		write(t, dir, filepath.Join("sys", tt.file), tt.text)
-		if got := cgroupMemory(filepath.Join(dir, "proc"), filepath.Join(dir, "sys")); got != tt.want {
+		if got := cgroupMemory(memoryCgroup(filepath.Join(dir, "proc")), filepath.Join(dir, "sys")); got != tt.want {
 			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
 		}
 	}
