@@ -312,6 +312,7 @@ func (c *Conn) send(p []byte, kind sctp.PayloadProtocolIdentifier, limited bool)
 	case <-late:
 		return c.writeError(os.ErrDeadlineExceeded)
 	case <-c.assoc.ended:
+		c.lose(c.assoc.cause()) // it may not have been told yet
 		return c.writeError(net.ErrClosed)
 	}
 	defer func() { <-c.assoc.turn }()
