@@ -217,29 +217,42 @@ func (n *node) contents(t *testing.T) tree.Tree {
 	return got
 }
 
-// expectLine looks for one line of the SST program's that fits all patterns.
+// expectLine waits for one line of the SST program's that fits all patterns: a node's server is at times done with a
+// failure before the other node's program has said it.
 func expectLine(t *testing.T, n *node, from int64, patterns []string) {
 	t.Helper()
 	if len(patterns) == 0 {
 		return
 	}
-	var own []string
-lines:
-	for line := range strings.Lines(n.log(from)) {
-		if !strings.HasPrefix(line, "WSREP_SST:") {
-			continue
-		}
-		own = append(own, line)
-		for _, p := range patterns {
-			p = strings.ReplaceAll(p, "PORT", fmt.Sprint(n.ports.sst))
-			if !regexp.MustCompile(p).MatchString(line) {
-				continue lines
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	for deadline := time.Now().Add(30 * time.Second); ; <-tick.C {
+		var own []string
+		for line := range strings.Lines(n.log(from)) {
+			if !strings.HasPrefix(line, "WSREP_SST:") {
+				continue
+			}
+			own = append(own, line)
+			if n.fits(line, patterns) {
+				t.Logf("%s says: %s", n.name, strings.TrimSpace(line))
+				return
 			}
 		}
-		t.Logf("%s says: %s", n.name, strings.TrimSpace(line))
-		return
+		if time.Now().After(deadline) {
+			t.Errorf("no line of %s fits %q; its SST program logged:\n%s", n.name, patterns, strings.Join(own, ""))
+			return
+		}
 	}
-	t.Errorf("no line of %s fits %q; its SST program logged:\n%s", n.name, patterns, strings.Join(own, ""))
+}
+
+// fits: all patterns match; PORT in one is the node's SST port.
+func (n *node) fits(line string, patterns []string) bool {
+	for _, p := range patterns {
+		if !regexp.MustCompile(strings.ReplaceAll(p, "PORT", fmt.Sprint(n.ports.sst))).MatchString(line) {
+			return false
+		}
+	}
+	return true
 }
 
 // setting is the value of an [sst] key.
