@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -172,7 +173,15 @@ func (k Kernel) allow(set int, r Rule, handled uint64) error {
 
 // NoCoreDumps sees to it that this process leaves none. A limit of one byte, not of none: where core dumps go through a
 // program, the kernel takes 1 for "no", and no other limit counts (core(5)). PR_SET_DUMPABLE would do it as well, but it takes
-// /proc/self from an ordinary user, and chmod goes by that.
+// /proc/self from an ordinary user, and chmod goes by that. An ordinary user whose limit is none already cannot raise it
+// to 1; that is an error only where a program would be handed the core.
 func NoCoreDumps() error {
-	return os.NewSyscallError("setrlimit RLIMIT_CORE", unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: 1, Max: 1}))
+	err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: 1, Max: 1})
+	if errors.Is(err, unix.EPERM) {
+		pattern, unknown := os.ReadFile("/proc/sys/kernel/core_pattern")
+		if unknown == nil && !strings.HasPrefix(string(pattern), "|") {
+			return nil
+		}
+	}
+	return os.NewSyscallError("setrlimit RLIMIT_CORE", err)
 }

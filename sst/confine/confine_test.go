@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 	case os.Getenv("CONFINE_IN") != "":
 		inside(os.Getenv("CONFINE_IN"))
 		os.Exit(0)
+	case os.Getenv("CONFINE_CORES") != "":
+		fmt.Println(asOrdinaryUserWithoutCores())
+		return
 	case os.Getenv("CONFINE_CRASH") == "without a core":
 		if err := NoCoreDumps(); err != nil {
 			fmt.Println(err)
@@ -159,6 +162,34 @@ func TestACrashLeavesNoCore(t *testing.T) {
 	}
 	if crash(t, "without a core") {
 		t.Error("there is a core")
+	}
+}
+
+func asOrdinaryUserWithoutCores() error {
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
+		return err
+	}
+	if err := unix.Setuid(65534); err != nil { // nobody
+		return err
+	}
+	return NoCoreDumps()
+}
+
+// Many containers have a limit of no core at all. That is no trouble, unless a program would take the core all the same.
+func TestALimitThatIsNoneAlreadyIsEnough(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("SKIPPED, NOT TESTED: only root can become another user")
+	}
+	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
+	if err != nil {
+		t.Skip("SKIPPED, NOT TESTED: ", err)
+	}
+	want := "<nil>\n"
+	if strings.HasPrefix(string(pattern), "|") {
+		want = "setrlimit RLIMIT_CORE: operation not permitted\n"
+	}
+	if got := run(t, "CONFINE_CORES=none"); got != want {
+		t.Errorf("with the core_pattern %q: %q, want %q", pattern, got, want)
 	}
 }
 
