@@ -93,7 +93,7 @@ type use struct {
 	bytes int64
 	flow  tls.Flow      // of the data connections together
 	open  time.Duration // how long they were, together
-	limit time.Duration // waited for rlimit, over all connections
+	limit time.Duration // in which a connection waited for rlimit
 	paced time.Duration // waited for precopy-rlimit
 	cpu   time.Duration // of this process
 	cpus  int
@@ -120,7 +120,7 @@ func (u use) boundBy() string {
 	switch {
 	case u.took < tooShort:
 		return "it was too short to say what bound the speed"
-	case of(u.limit, u.open) > mostly:
+	case of(u.limit, u.took) > mostly:
 		return "the speed was bound by rlimit"
 	case of(u.paced, u.took) > mostly:
 		return "the speed was bound by precopy-rlimit"

@@ -14,10 +14,11 @@ import (
 // are a little, come off the next one, so that the mean is exact.
 type rateLimit struct {
 	rate   float64      // bytes a second
-	waited atomic.Int64 // ns, by all together
+	waited atomic.Int64 // ns in which one or more of them waited
 
-	mu   sync.Mutex
-	paid time.Time
+	mu    sync.Mutex
+	paid  time.Time
+	waits time.Time // up to when somebody waits
 }
 
 const (
@@ -46,10 +47,17 @@ func (r *rateLimit) take(n int) time.Duration {
 		r.paid = oldest
 	}
 	r.paid = r.paid.Add(time.Duration(float64(n) / r.rate * float64(time.Second)))
-	if debt := r.paid.Sub(now); debt > rateSlack {
-		return debt
+	debt := r.paid.Sub(now)
+	if debt <= rateSlack {
+		return 0
 	}
-	return 0
+	from := now
+	if r.waits.After(now) {
+		from = r.waits
+	}
+	r.waits = r.paid
+	r.waited.Add(int64(r.waits.Sub(from)))
+	return debt
 }
 
 // piece is how much one connection takes at a time, so that the others get theirs.
@@ -93,7 +101,6 @@ func (l *limitedLink) pause(d time.Duration) error {
 		return nil
 	}
 	end := time.Now().Add(d)
-	l.limit.waited.Add(int64(d))
 	for {
 		l.mu.Lock()
 		closed, deadline, changed := l.closed, l.deadline, l.changed

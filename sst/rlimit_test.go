@@ -279,3 +279,41 @@ func TestRates(t *testing.T) {
 		}
 	}
 }
+
+// What a limit is told to have cost is the time in which anybody waited for it, with one connection or many, and
+// none while there is less to send than it allows.
+func TestTheTimeThatIsWaitedForARateIsKnown(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		links int
+		idle  time.Duration // of each link, after each write
+		want  float64       // part of the time
+	}{
+		{"one connection", 1, 0, 1},
+		{"ten at once", 10, 0, 1},
+		{"one that has less to send than may go", 1, 110 * time.Millisecond, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				limit := newRateLimit(10 << 20)
+				began := time.Now()
+				var links sync.WaitGroup
+				for range c.links {
+					links.Go(func() {
+						l := newLimitedLink(&sink{}, limit)
+						for range 20 {
+							if _, err := l.Write(make([]byte, 1<<20)); err != nil {
+								t.Error(err)
+							}
+							time.Sleep(c.idle)
+						}
+					})
+				}
+				links.Wait()
+				if part := float64(limit.waited.Load()) / float64(time.Since(began)); math.Abs(part-c.want) > 0.06 {
+					t.Errorf("waited for %g of the time, want %g", part, c.want)
+				}
+			})
+		})
+	}
+}
