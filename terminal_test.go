@@ -3,9 +3,11 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -71,10 +73,33 @@ func TestARoleAtATerminalHasALiveLine(t *testing.T) {
 	if err := receive.Wait(); err != nil {
 		t.Error(err)
 	}
-	if n := strings.Count(said.String(), "\r\x1b[Kdonor: "); n < 3 || !strings.Contains(said.String(), " of 3.0 MiB), sent ") {
+	if n := strings.Count(said.String(), "\r\x1b[Kdonor: "); n < 3 || !strings.Contains(said.String(), " of 3.0 MiB), ") {
 		t.Errorf("the line is written %d times:\n%q", n, said.String())
 	}
 	if !strings.Contains(said.String(), "\r\x1b[KWSREP_SST: [INFO] Sending continue to donor") {
 		t.Errorf("the log does not stand above the line:\n%q", said.String())
+	}
+}
+
+// The demo shows the donor's progress, and what happens above it.
+func TestTheDemoAtATerminalHasALiveLine(t *testing.T) {
+	demo := exec.CommandContext(t.Context(), "wsrep_sst_rsync_tunnel", "demo", "--mb", "256")
+	demo.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
+	terminal, other := openTerminal(t)
+	demo.Stdout = other
+	if err := demo.Start(); err != nil {
+		t.Fatal(err)
+	}
+	other.Close()
+	said, _ := io.ReadAll(terminal) // ends with an error: the other end is closed
+	if err := demo.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	line := regexp.MustCompile(`\r\x1b\[K[0-9]+ % \([0-9.]+ (bytes|[KM]iB) of [0-9.]+ MiB\), (about|round|donor) `)
+	if n := len(line.FindAll(said, -1)); n < 3 {
+		t.Errorf("the line is written %d times:\n%q", n, said)
+	}
+	if _, after, found := strings.Cut(string(said), "\r\x1b[Kequal: "); !found || line.MatchString(after) || !regexp.MustCompile(`(\n|\x1b\[K) +[0-9.]+ s  locked +donor`).Match(said) {
+		t.Errorf("what happens does not stand above the line, or that is still there at the end:\n%q", said)
 	}
 }

@@ -169,14 +169,14 @@ type summary struct {
 }
 
 func (s summary) String() string {
-	rounds := fmt.Sprintf("in %d rounds, ", s.rounds)
+	rounds := fmt.Sprintf(" in %d rounds", s.rounds)
 	switch s.rounds {
 	case 0:
 		rounds = ""
 	case 1:
-		rounds = "in 1 round, "
+		rounds = " in 1 round"
 	}
-	return fmt.Sprintf("waited %.2f s for the server to lock and flush its tables, copied for %.2f s under its lock, of %.1f s; sent %s %s%s of it under the lock, %s; %s",
+	return fmt.Sprintf("waited %.2f s for the server to lock and flush its tables, copied for %.2f s under its lock, of %.1f s; sent %s%s, %s of it under the lock, %s; %s",
 		s.waited.Seconds(), s.copied.Seconds(), s.whole.Seconds(), bytesText(s.sent), rounds, bytesText(s.locked), rateText(s.sent, s.whole-s.waited), s.use.boundBy())
 }
 

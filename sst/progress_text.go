@@ -7,22 +7,35 @@ import (
 	"time"
 )
 
-// text has what pv showed, and what the donor is at.
+// text has what pv showed, and what the donor is at. What is asked first comes first: a narrow terminal shows
+// no more of it.
 //
-//	donor: 19 % (9.4 MiB of 47.7 MiB), sent 9.4 MiB, 1 MB/s now, 1 MB/s on average, 10 s, about 41 s left, round 1
+//	donor: 19 % (9.4 MiB of 47.7 MiB), about 41 s left, round 1, 1 MB/s now, 1 MB/s on average, sent 9.4 MiB in 10 s
 func (p progress) text(m moment) string {
 	s := p.role + ": "
 	if m.pass.total > 0 {
 		s += fmt.Sprintf("%d %% (%s of %s), ", m.pass.percent(), bytesText(m.pass.done), bytesText(m.pass.total))
 	}
-	s += fmt.Sprintf("%s %s, %s now, %s on average, %.0f s", p.verb, bytesText(m.bytes), rateText(m.more, m.since), rateText(m.bytes, m.elapsed), m.elapsed.Seconds())
 	if left, known := m.pass.left(m.at); known && !m.last {
-		s += fmt.Sprintf(", about %.0f s left", left.Seconds())
+		s += "about " + timeText(left) + " left, "
 	}
 	if at := m.pass.words(m.at); at != "" {
-		s += ", " + at
+		s += at + ", "
 	}
-	return s
+	return s + fmt.Sprintf("%s now, %s on average, %s %s in %s",
+		rateText(m.more, m.since), rateText(m.bytes, m.elapsed), p.verb, bytesText(m.bytes), timeText(m.elapsed))
+}
+
+// timeText is no finer than somebody who waits wants to know.
+func timeText(d time.Duration) string {
+	switch minutes := int64(d.Round(time.Minute).Minutes()); {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	case minutes < 2*60:
+		return fmt.Sprintf("%d min", minutes)
+	default:
+		return fmt.Sprintf("%d h %d min", minutes/60, minutes%60)
+	}
 }
 
 // stampOfLine is the time that a line in a file begins with, of the host's zone.
