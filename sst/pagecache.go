@@ -48,8 +48,9 @@ func lookCold(fd int, size int64) *coldMap {
 		m.all = true
 		return m
 	}
-	if ok && size <= cachePart {
-		return m // as one part
+	page := int64(os.Getpagesize())
+	if ok && (size <= cachePart || cached >= uint64((size+page-1)/page)) {
+		return m // as one part, or all of it was cached
 	}
 	parts := (size + cachePart - 1) / cachePart
 	m.bits = make([]uint64, (parts+63)/64)
