@@ -37,6 +37,7 @@ missing() {
 	command -v mandoc >/dev/null || echo mandoc:mandoc
 	command -v zsh >/dev/null || echo zsh:zsh
 	command -v fish >/dev/null || echo fish:fish
+	command -v promtool >/dev/null || echo promtool:prometheus
 	if [ "${1:-}" = --measure ]; then
 		command -v mariabackup >/dev/null || echo mariabackup:mariadb-backup
 	fi
