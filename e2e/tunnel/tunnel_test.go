@@ -215,12 +215,11 @@ func fromScript(t *testing.T, pair func(*testing.T) (donor, joiner *node)) {
 	}
 }
 
-func toScript(t *testing.T, pair func(*testing.T) (donor, joiner *node)) {
-	donor, joiner := pair(t)
-	joiner.joinsByScript(t)
-	o := donor.donates(t, joiner.address, "")
+// isLocked does mariadbd's part of a donor's SST to its good end: it locks its tables when it is asked.
+func (n *node) isLocked(t *testing.T, o *ours) {
+	t.Helper()
 	o.expect(t, "flush tables")
-	flushed := filepath.Join(donor.data(), "tables_flushed")
+	flushed := filepath.Join(n.data(), "tables_flushed")
 	if err := os.WriteFile(flushed+".tmp", []byte(uuid+":42 0\n"), 0o660); err != nil {
 		t.Fatal(err)
 	}
@@ -230,6 +229,13 @@ func toScript(t *testing.T, pair func(*testing.T) (donor, joiner *node)) {
 	o.expect(t, "continue")
 	o.expect(t, "done "+uuid+":42 0")
 	o.good(t)
+}
+
+func toScript(t *testing.T, pair func(*testing.T) (donor, joiner *node)) {
+	donor, joiner := pair(t)
+	joiner.joinsByScript(t)
+	o := donor.donates(t, joiner.address, "")
+	donor.isLocked(t, o)
 	magic, err := os.ReadFile(filepath.Join(joiner.data(), "rsync_tunnel_sst_complete"))
 	if err != nil || string(magic) != uuid+":42 0\n" {
 		t.Errorf("the script's magic file says %q (%v)", magic, err)
