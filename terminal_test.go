@@ -95,8 +95,8 @@ func TestTheDemoAtATerminalHasALiveLine(t *testing.T) {
 	if err := demo.Wait(); err != nil {
 		t.Fatalf("%v\n%s", err, said)
 	}
-	line := regexp.MustCompile(`\r\x1b\[K[0-9]+ % \([0-9.]+ (bytes|[KM]iB) of [0-9.]+ MiB\), (about|round|donor) `)
-	if n := len(line.FindAll(said, -1)); n < 3 {
+	line := regexp.MustCompile(`\r\x1b\[K[0-9]+ % \([0-9.]+ (bytes|[KM]iB) of [0-9.]+ MiB\), (about|round|donor|[0-9]+ MB/s) `)
+	if n := len(line.FindAll(said, -1)); n < 2 { // a copy that takes no time at all shows its beginning and its end
 		t.Errorf("the line is written %d times:\n%q", n, said)
 	}
 	if _, after, found := strings.Cut(string(said), "\r\x1b[Kequal: "); !found || line.MatchString(after) || !regexp.MustCompile(`(\n|\x1b\[K) +[0-9.]+ s  locked +donor`).Match(said) {
