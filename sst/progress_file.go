@@ -44,6 +44,9 @@ func (f *watchedFile) open() (err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		f.fd, err = unix.Open(f.path, flags|unix.O_CREAT|unix.O_EXCL, 0o640)
 	}
+	if errors.Is(err, fs.ErrExist) { // the other role was first
+		f.fd, err = unix.Open(f.path, flags, 0)
+	}
 	return err
 }
 

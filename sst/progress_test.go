@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -152,6 +153,30 @@ func TestProgressInAFile(t *testing.T) {
 			if !fileLine.MatchString(line) {
 				t.Errorf("line %q", line)
 			}
+		}
+	}
+}
+
+// Two roles of one host begin with the same file at the same moment: both make it, and both have their lines in it.
+func TestTwoRolesShareAFileOfProgress(t *testing.T) {
+	for range 300 {
+		path := filepath.Join(t.TempDir(), "progress")
+		begin := make(chan struct{})
+		var roles sync.WaitGroup
+		for _, line := range []string{"donor\n", "joiner\n"} {
+			roles.Go(func() {
+				f := &watchedFile{path: path, fd: -1}
+				defer f.close()
+				<-begin
+				if err := f.write(line); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		close(begin)
+		roles.Wait()
+		if text, err := os.ReadFile(path); err != nil || len(text) != len("donor\njoiner\n") {
+			t.Fatalf("%q, %v", text, err)
 		}
 	}
 }
