@@ -112,7 +112,7 @@ func (d *donor) do(ctx context.Context) (err error) {
 	d.memory = d.newMemory()
 	defer d.memory.Close()
 	d.memoryLimit = cacheLimit(d.server)
-	d.writes = newWriteProbe(d.settings.Places) // before landlock forbids it
+	d.writes = d.seams.writes(d.settings.Places) // before landlock forbids it
 	defer d.writes.close()
 	d.confine(d.needs())
 	return d.connected(ctx, d.sst)

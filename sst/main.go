@@ -28,6 +28,7 @@ import (
 
 	"wsrep_sst_rsync_tunnel/mycnf"
 	"wsrep_sst_rsync_tunnel/sst/confine"
+	"wsrep_sst_rsync_tunnel/sst/plan"
 	"wsrep_sst_rsync_tunnel/sst/report"
 	"wsrep_sst_rsync_tunnel/sst/status"
 	"wsrep_sst_rsync_tunnel/transfer"
@@ -84,6 +85,8 @@ func (r *run) exitStatus() int {
 // seams are where tests reach in.
 type seams struct {
 	skipping func() skipping
+	// writes times the writes of the disks.
+	writes func(plan.Places) *writeProbe
 	// beforeFence is called under the lock, when everything has been copied once.
 	beforeFence func()
 	// tiny is [tinyDatabase].
@@ -95,7 +98,7 @@ type seams struct {
 }
 
 func realSeams() seams {
-	return seams{skipping: newSkipping, beforeFence: func() {}, tiny: tinyDatabase, show: showInterval,
+	return seams{skipping: newSkipping, writes: newWriteProbe, beforeFence: func() {}, tiny: tinyDatabase, show: showInterval,
 		source: func(s transfer.Source) transfer.Source { return s }}
 }
 
