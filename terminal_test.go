@@ -14,6 +14,22 @@ import (
 	"wsrep_sst_rsync_tunnel/tls/porttest"
 )
 
+// shown runs a program to its good end, with one of its streams at a terminal, and gives what that shows.
+func shown(t *testing.T, cmd *exec.Cmd, stream *io.Writer) string {
+	t.Helper()
+	terminal, other := openTerminal(t)
+	*stream = other
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	other.Close()
+	said, _ := io.ReadAll(terminal) // ends with an error: the other end is closed
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	return string(said)
+}
+
 // A role that a person starts at a terminal shows how far it is in a line that is written
 // over and over, and the log above it.
 func TestARoleAtATerminalHasALiveLine(t *testing.T) {
@@ -53,31 +69,15 @@ func TestARoleAtATerminalHasALiveLine(t *testing.T) {
 		t.Fatalf("%q, %v", line, err)
 	}
 	send := exec.CommandContext(t.Context(), program, "send", "--defaults-file="+in("my.cnf"), "--datadir", in("old"), address)
-	terminal, other := openTerminal(t)
-	send.Stderr = other
-	if err := send.Start(); err != nil {
-		t.Fatal(err)
-	}
-	other.Close()
-	var said strings.Builder
-	for b := make([]byte, 1000); ; {
-		n, err := terminal.Read(b)
-		said.Write(b[:n])
-		if err != nil { // the other end is closed
-			break
-		}
-	}
-	if err := send.Wait(); err != nil {
-		t.Fatalf("%v\n%s", err, said.String())
-	}
+	said := shown(t, send, &send.Stderr)
 	if err := receive.Wait(); err != nil {
 		t.Error(err)
 	}
-	if n := strings.Count(said.String(), "\r\x1b[Kdonor: "); n < 3 || !strings.Contains(said.String(), " of 3.0 MiB), ") {
-		t.Errorf("the line is written %d times:\n%q", n, said.String())
+	if n := strings.Count(said, "\r\x1b[Kdonor: "); n < 3 || !strings.Contains(said, " of 3.0 MiB), about ") {
+		t.Errorf("the line is written %d times:\n%q", n, said)
 	}
-	if !strings.Contains(said.String(), "\r\x1b[KWSREP_SST: [INFO] Sending continue to donor") {
-		t.Errorf("the log does not stand above the line:\n%q", said.String())
+	if !strings.Contains(said, "\r\x1b[KWSREP_SST: [INFO] Sending continue to donor") {
+		t.Errorf("the log does not stand above the line:\n%q", said)
 	}
 }
 
@@ -85,21 +85,12 @@ func TestARoleAtATerminalHasALiveLine(t *testing.T) {
 func TestTheDemoAtATerminalHasALiveLine(t *testing.T) {
 	demo := exec.CommandContext(t.Context(), "wsrep_sst_rsync_tunnel", "demo", "--mb", "256")
 	demo.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
-	terminal, other := openTerminal(t)
-	demo.Stdout = other
-	if err := demo.Start(); err != nil {
-		t.Fatal(err)
-	}
-	other.Close()
-	said, _ := io.ReadAll(terminal) // ends with an error: the other end is closed
-	if err := demo.Wait(); err != nil {
-		t.Fatalf("%v\n%s", err, said)
-	}
+	said := shown(t, demo, &demo.Stdout)
 	line := regexp.MustCompile(`\r\x1b\[K[0-9]+ % \([0-9.]+ (bytes|[KM]iB) of [0-9.]+ MiB\), (about|round|donor|[0-9]+ MB/s) `)
-	if n := len(line.FindAll(said, -1)); n < 2 { // a copy that takes no time at all shows its beginning and its end
+	if n := len(line.FindAllString(said, -1)); n < 2 { // a copy that takes no time at all shows its beginning and its end
 		t.Errorf("the line is written %d times:\n%q", n, said)
 	}
-	if _, after, found := strings.Cut(string(said), "\r\x1b[Kequal: "); !found || line.MatchString(after) || !regexp.MustCompile(`(\n|\x1b\[K) +[0-9.]+ s  locked +donor`).Match(said) {
+	if _, after, found := strings.Cut(said, "\r\x1b[Kequal: "); !found || line.MatchString(after) || !regexp.MustCompile(`(\n|\x1b\[K) +[0-9.]+ s  locked +donor`).MatchString(said) {
 		t.Errorf("what happens does not stand above the line, or that is still there at the end:\n%q", said)
 	}
 }

@@ -142,9 +142,9 @@ func (c *cluster) after(t *testing.T, f failure, m marks) {
 	t.Helper()
 	if f.supervised != nil { // the other side does not depend on that
 		if f.onJoiner != nil {
-			c.untilSaid(t, c.joiner, m.joiner, "WSREP_SST: [ERROR]")
+			expectLine(t, c.joiner, m.joiner, []string{`\[ERROR\]`})
 		} else {
-			c.untilSaid(t, c.donor, m.donor, "WSREP_SST: [ERROR]")
+			expectLine(t, c.donor, m.donor, []string{`\[ERROR\]`})
 		}
 		f.supervised(t, c)
 	}
@@ -171,18 +171,6 @@ func (c *cluster) after(t *testing.T, f failure, m marks) {
 		c.bootstrapAgain(t)
 	}
 	c.unlocked(t)
-}
-
-// untilSaid waits for a line in a node's log.
-func (c *cluster) untilSaid(t *testing.T, n *node, from int64, text string) {
-	t.Helper()
-	tick := time.NewTicker(poll)
-	defer tick.Stop()
-	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(n.log(from), text); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s did not say %s within 30 s", n.name, text)
-		}
-	}
 }
 
 // bootstrapAgain makes the donor the cluster again, as an operator does when all nodes are down.

@@ -60,8 +60,8 @@ func TestPrometheusTakesTheMetrics(t *testing.T) {
 	c.bootstrap(t)
 	c.donor.exec(t, small...)
 	c.join(t)
-	c.tidy(t)
 	for _, n := range nodes {
+		n.withoutProgram(t)
 		file, err := os.Open(n.path("tmp/sst.prom"))
 		if err != nil {
 			t.Fatal(err)
